@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of llm_decode.
+#include "bench/apps/llm_options.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEQUENCES_MAX = 256 }; // above, one step's tokens and logits are no longer small beside the weights
+
+static const char help[] =
+    "usage: llm_decode [options]\n"
+    "Prefill and greedy decode of a GPT-2-shaped transformer through the CUDA driver API, with its KV cache "
+    "on\n"
+    "the device.\n"
+    "  --model NAME         tiny (4 M parameters), 124m (GPT-2) or xl (GPT-2 XL, 1.5 B); default tiny\n"
+    "  --batch N            sequences that are processed together, 1 to 256; default 1\n"
+    "  --prompt-tokens N    tokens of each prompt; default 16\n"
+    "  --steps N            decode steps after the prefill, which gives the first new token; default 16\n"
+    "  --seed N             of the prompts and of random weights; default 1\n"
+    "  --weights FILE       safetensors with GPT-2's tensor names (F32, F16, BF16); default: random weights\n"
+    "  --style NAME         where state lives between steps: stateful (on the device); default stateful\n"
+    "  --print-tokens       print the new tokens\n"
+    "  --json               print one line of JSON and nothing else\n"
+    "  --check              compare all logits with a forward pass on the CPU\n"
+    "  --help               print this\n"
+    "Exit code: 0 done; 1 a driver call failed, a file is bad or --check found a difference; 2 bad "
+    "options.\n";
+
+static const struct {
+    const char *name;
+    enum llm_style style;
+} styles[] = {{"stateful", LLM_STATEFUL}};
+
+__attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
+{
+    va_list args;
+    fputs("llm_decode: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs(" (--help lists the options)\n", stderr);
+    exit(2);
+}
+
+static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
+{
+    uint64_t value = 0;
+    bool is_bad = !*text;
+    for (const char *c = text; *c && !is_bad; c++)
+        is_bad = *c < '0' || *c > '9' || __builtin_mul_overflow(value, 10u, &value) ||
+                 __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value);
+    if (is_bad || value < min || value > max)
+        refuse("--%s %s: expected a whole number from %llu to %llu", option, text, (unsigned long long)min,
+               (unsigned long long)max);
+    return value;
+}
+
+static const struct llm_shape *shape_named(const char *name)
+{
+    const struct llm_shape *shape = llm_shape_find(name);
+    if (!shape)
+        refuse("--model %s: expected tiny, 124m or xl", name);
+    return shape;
+}
+
+static void set_style(struct llm_options *options, const char *name)
+{
+    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
+        if (strcmp(name, styles[i].name) == 0) {
+            options->style = styles[i].style;
+            options->style_name = styles[i].name;
+            return;
+        }
+    }
+    refuse("--style %s: expected stateful", name);
+}
+
+enum { MODEL = 1, BATCH, PROMPT_TOKENS, STEPS, SEED, WEIGHTS, STYLE, PRINT_TOKENS, JSON, CHECK, HELP };
+
+static const struct option table[] = {
+    {"model", required_argument, NULL, MODEL},
+    {"batch", required_argument, NULL, BATCH},
+    {"prompt-tokens", required_argument, NULL, PROMPT_TOKENS},
+    {"steps", required_argument, NULL, STEPS},
+    {"seed", required_argument, NULL, SEED},
+    {"weights", required_argument, NULL, WEIGHTS},
+    {"style", required_argument, NULL, STYLE},
+    {"print-tokens", no_argument, NULL, PRINT_TOKENS},
+    {"json", no_argument, NULL, JSON},
+    {"check", no_argument, NULL, CHECK},
+    {"help", no_argument, NULL, HELP},
+    {0},
+};
+
+static void take(struct llm_options *options, int option, const char *value)
+{
+    switch (option) {
+    case MODEL: options->shape = shape_named(value); break;
+    case BATCH: options->sequences = (uint32_t)number("batch", value, 1, SEQUENCES_MAX); break;
+    case PROMPT_TOKENS:
+        options->prompt_tokens = (uint32_t)number("prompt-tokens", value, 1, UINT32_MAX);
+        break;
+    case STEPS: options->steps = (uint32_t)number("steps", value, 0, UINT32_MAX); break;
+    case SEED: options->seed = number("seed", value, 0, UINT64_MAX); break;
+    case WEIGHTS: options->weights_path = value; break;
+    case STYLE: set_style(options, value); break;
+    case PRINT_TOKENS: options->print_tokens = true; break;
+    case JSON: options->json = true; break;
+    case CHECK: options->check = true; break;
+    case HELP: fputs(help, stdout); exit(0);
+    default:
+        fputs("llm_decode: --help lists the options\n", stderr);
+        exit(2); // getopt has said what is wrong
+    }
+}
+
+void llm_options_parse(int argc, char **argv, struct llm_options *options)
+{
+    *options = (struct llm_options){
+        .shape = &llm_shapes[0],
+        .sequences = 1,
+        .prompt_tokens = 16,
+        .steps = 16,
+        .seed = 1,
+        .style = styles[0].style,
+        .style_name = styles[0].name,
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
+        take(options, option, optarg);
+    if (optind < argc)
+        refuse("%s: unexpected", argv[optind]);
+    uint64_t tokens = (uint64_t)options->prompt_tokens + options->steps;
+    if (tokens > options->shape->context)
+        refuse("--prompt-tokens %u and --steps %u do not fit the model's context of %u tokens",
+               options->prompt_tokens, options->steps, options->shape->context);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model on the device: weights, caches and activations in device memory, and the launches of a prefill
+// and of a decode step.
+//
+// Any failing driver call ends the program (llm_cuda.h), so these functions have no errors to return but
+// those said.
+#ifndef BENCH_APPS_LLM_RUN_H
+#define BENCH_APPS_LLM_RUN_H
+
+#include "bench/apps/llm_model.h"
+
+struct llm_run;
+
+struct llm_run_stats {
+    char device[128];
+    uint64_t upload_bytes;                    // weights
+    uint64_t device_bytes_peak;               // allocated at the same time, as asked for
+    uint32_t prefill_kernels, decode_kernels; // launches of the last prefill and of the last decode step
+};
+
+// Opens device 0 and puts the weights there. The prompt of each sequence will have prompt_tokens tokens.
+// Returns 0, or a negative errno when the weights cannot be had; `error` then says which tensor.
+int llm_run_open(const struct llm_weights *weights, uint32_t sequences, uint32_t prompt_tokens,
+                 struct llm_run **out, struct st_error *error);
+void llm_run_close(struct llm_run *run);
+
+// Processes the prompts (`sequences` times prompt_tokens tokens, one prompt after the other) and gives each
+// sequence's next token. Once a run.
+void llm_run_prefill(struct llm_run *run, const int32_t *prompts, int32_t *next);
+
+// One more token for each sequence, after the one given last; there must be room in the context. The only
+// call of a step that waits for the device is the copy of the tokens to the host.
+void llm_run_decode(struct llm_run *run, int32_t *next);
+
+// The logits that the last tokens were chosen from: sequences * vocab floats.
+void llm_run_logits(const struct llm_run *run, float *logits);
+
+void llm_run_stats_get(const struct llm_run *run, struct llm_run_stats *stats);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connecting: the socket, hello and welcome, the link, the session. Everything here is done with the socket itself, blocking and with a time
+// limit, until the session takes over.
+#include "interpose/connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "interpose/log.h"
+#include "interpose/options.h"
+#include "remoting/link.h"
+
+static void limit_time(int fd, int timeout_ms)
+{
+    struct timeval t = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
+static int move_all(int fd, void *data, size_t size_bytes, bool sending)
+{
+    for (uint8_t *at = data; size_bytes;) {
+        ssize_t n = sending ? send(fd, at, size_bytes, MSG_NOSIGNAL) : recv(fd, at, size_bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? -ECONNRESET : errno == EAGAIN ? -ETIMEDOUT : -errno;
+        at += n;
+        size_bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+static int say_hello(int fd)
+{
+    uint8_t buffer[GN_HELLO_BYTES_MAX];
+    struct gn_hello hello = {
+        .version_low = GN_WIRE_VERSION,
+        .version_high = GN_WIRE_VERSION,
+        .wire_digest = gn_wire_digest,
+        .ring_bytes = gn_options.ring_bytes,
+        .process_id = (uint32_t)getpid(),
+    };
+    snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);
+    memcpy(hello.token, gn_options.token, sizeof hello.token);
+    int size = gn_hello_encode(buffer, sizeof buffer, &hello);
+    return size < 0 ? size : move_all(fd, buffer, (size_t)size, true);
+}
+
+static int hear_welcome(int fd, struct gn_welcome *welcome)
+{
+    uint8_t prefix[GN_PREFIX_BYTES];
+    int error = move_all(fd, prefix, sizeof prefix, false);
+    if (error)
+        return error;
+    int64_t size = gn_prefix_decode(prefix, GN_WELCOME_BYTES_MAX);
+    if (size < 0)
+        return (int)size;
+    uint8_t *body = malloc((size_t)size + 1);
+    if (!body)
+        return -ENOMEM;
+    error = move_all(fd, body, (size_t)size, false);
+    if (!error)
+        error = gn_welcome_decode(body, (size_t)size, welcome);
+    free(body);
+    return error;
+}
+
+static const char *why_not(int error)
+{
+    switch (error) {
+    case -EPROTO: return "what listens there is no Genie server";
+    case -EMSGSIZE:
+    case -EBADMSG: return "its answer makes no sense; client and server are of different versions";
+    case -ECONNRESET: return "it closed the connection";
+    case -ETIMEDOUT: return "it does not answer";
+    default: return strerror(-error);
+    }
+}
+
+static int introduce(int fd, struct gn_welcome *welcome, char *why, size_t why_bytes)
+{
+    int error = say_hello(fd);
+    if (!error)
+        error = hear_welcome(fd, welcome);
+    if (error) {
+        snprintf(why, why_bytes, "%s", why_not(error));
+        return -1;
+    }
+    if (welcome->status) {
+        snprintf(why, why_bytes, "it refuses: %s", *welcome->text ? welcome->text : "no reason given");
+        return -1;
+    }
+    if (welcome->version != GN_WIRE_VERSION) {
+        snprintf(why, why_bytes, "it chose protocol version %u, this client speaks %u", welcome->version, GN_WIRE_VERSION);
+        return -1;
+    }
+    return 0;
+}
+
+static int open_session(int fd, struct gn_session **session, const struct gn_welcome *welcome,
+                        const struct gn_session_events *events, char *why, size_t why_bytes)
+{
+    struct gn_link *link;
+    int fell_back = 0;
+    int error = gn_link_open(&link, fd, !gn_options_on(GN_OPT_URING), &fell_back);
+    if (error) {
+        close(fd);
+        snprintf(why, why_bytes, "%s", strerror(-error));
+        return -1;
+    }
+    if (fell_back)
+        gn_log(GN_LOG_INFO, "io_uring is refused here (%s): plain sockets serve", strerror(fell_back < 0 ? -fell_back : fell_back));
+    const struct gn_session_config config = {
+        .ring_bytes = gn_options.ring_bytes,
+        .threads = gn_options_on(GN_OPT_THREADS),
+        .events = *events,
+    };
+    error = gn_session_open(session, link, &config, welcome);
+    if (error) {
+        link->ops->close(link);
+        gn_link_free(link);
+        snprintf(why, why_bytes, "%s", strerror(-error));
+    }
+    return error ? -1 : 0;
+}
+
+int gn_connect(struct gn_session **session, struct gn_welcome *welcome, const struct gn_session_events *events, char *why,
+               size_t why_bytes)
+{
+    char reason[GN_WHY_BYTES] = "";
+    if (!*gn_options.server) {
+        snprintf(why, why_bytes, "no server is named; set GENIE_SERVER to its address, such as gpu-host:41234 or unix:/path");
+        return -1;
+    }
+    int fd = gn_link_connect(gn_options.server, gn_options.connect_timeout_ms, reason, sizeof reason);
+    if (fd < 0) {
+        snprintf(why, why_bytes, "no connection to the server at %.200s: %.200s; is genie-srv running there? (GENIE_SERVER names it)",
+                 gn_options.server, reason);
+        return -1;
+    }
+    struct gn_device_snapshot *devices = calloc(GN_DEVICES_MAX, sizeof *devices);
+    welcome->devices = devices;
+    limit_time(fd, gn_options.connect_timeout_ms);
+    if (!devices || introduce(fd, welcome, reason, sizeof reason)) {
+        close(fd);
+    } else {
+        limit_time(fd, 0);
+        if (!open_session(fd, session, welcome, events, reason, sizeof reason)) {
+            void *fitting = realloc(devices, (welcome->device_count + 1) * sizeof *devices); // 64 of them would be much
+            welcome->devices = fitting ? fitting : devices;
+            return 0;
+        }
+    }
+    free(devices);
+    welcome->devices = NULL;
+    welcome->device_count = 0;
+    snprintf(why, why_bytes, "no session with the server at %.200s: %.300s", gn_options.server, devices ? reason : "out of memory");
+    return -1;
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a copy reaches the server, by where its ends lie:
+//   host to device    the bytes go along with the command (write); or, where something still pending at the server may change a pinned
+//                     source, the server fetches them when the stream arrives there (write_pull)
+//   device to host    the call waits for the bytes (read); or, into pinned memory, they come later (read_async)
+//   device to device  one command (copy)
+//   host to host      here, after what is in the stream
+#include "interpose/copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "interpose/hostfn.h"
+#include "interpose/memory_map.h"
+#include "interpose/stream.h"
+
+// Rows from here on go out from where they lie; shorter ones are packed, so that a piece is one command.
+enum { PACK_WIDTH_MAX = 64 << 10 };
+
+struct work { // a copy that has been looked at
+    struct gn_call *c;
+    struct gn_shape shape;
+    struct gn_end from, to;
+    bool from_device, to_device, pinned, async; // pinned: the host's end is
+    uint64_t stream;
+};
+
+static uint64_t chunk_bytes(void)
+{
+    uint64_t chunk = gn_shim.welcome.chunk_bytes;
+    return chunk && chunk < GN_PAYLOAD_BYTES_MAX ? chunk : GN_PAYLOAD_BYTES_MAX;
+}
+
+static struct gn_box host_box(const struct gn_end *end, const struct gn_shape *shape)
+{
+    return (struct gn_box){(uint8_t *)(uintptr_t)end->address, end->pitch_bytes, end->slice_bytes,
+                           shape->width_bytes, shape->rows, shape->slices};
+}
+
+static const uint8_t *pack(uint8_t *buffer, const struct gn_end *from, const struct gn_piece *p)
+{
+    const uint8_t *row = (const uint8_t *)(uintptr_t)gn_piece_address(from, p);
+    for (uint64_t y = 0; y < p->rows; y++, row += from->pitch_bytes)
+        memcpy(buffer + y * p->width_bytes, row, p->width_bytes);
+    return buffer;
+}
+
+static CUresult write_pieces(const struct work *w)
+{
+    struct gn_pieces walk = {.shape = w->shape, .piece_bytes = chunk_bytes()};
+    bool gathered = w->from.pitch_bytes != w->shape.width_bytes && w->shape.rows > 1;
+    if (gathered && w->shape.width_bytes >= PACK_WIDTH_MAX && w->shape.width_bytes < walk.piece_bytes)
+        walk.piece_bytes = w->shape.width_bytes; // a row each
+    bool packs = gathered && w->shape.width_bytes < PACK_WIDTH_MAX;
+    uint8_t *buffer = NULL;
+    if (packs) {
+        uint64_t slice_bytes = w->shape.width_bytes * w->shape.rows;
+        if (!(buffer = malloc(slice_bytes < walk.piece_bytes ? slice_bytes : walk.piece_bytes)))
+            return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    struct gn_piece p;
+    CUresult r = CUDA_SUCCESS;
+    while (!r && gn_pieces_next(&walk, &p)) {
+        const uint8_t *data = packs ? pack(buffer, &w->from, &p) : (const uint8_t *)(uintptr_t)gn_piece_address(&w->from, &p);
+        size_t size_bytes = p.width_bytes * p.rows;
+        struct gn_args_write args = {w->stream, gn_piece_address(&w->to, &p), w->to.pitch_bytes, p.width_bytes, p.rows, data, size_bytes};
+        r = gn_posted(w->c, GN_OP_write,
+                      gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data, size_bytes));
+    }
+    free(buffer);
+    return r;
+}
+
+static CUresult write_pull(const struct work *w)
+{
+    struct gn_args_write_pull args = {w->stream, w->to.address, w->to.pitch_bytes, w->to.slice_bytes, w->shape.width_bytes,
+                                      w->shape.rows, w->shape.slices, 0};
+    struct gn_box box = host_box(&w->from, &w->shape);
+    return gn_posted(w->c, GN_OP_write_pull, gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box));
+}
+
+static CUresult to_device(const struct work *w)
+{
+    CUresult r = CUDA_SUCCESS;
+    // A host function in the stream may be about to write the source. A real driver reads pageable memory after the stream has come to here.
+    if (!w->pinned && !w->async && gn_host_functions_pending())
+        r = gn_stream_wait(w->c, w->stream);
+    if (!r)
+        r = w->pinned && gn_session_host_pending(gn_shim.session) ? write_pull(w) : write_pieces(w);
+    // From pinned memory the device reads by itself: the call is back when it has, and work of any other stream finds the data.
+    if (!r && w->pinned && !w->async)
+        r = gn_stream_wait(w->c, w->stream);
+    return r;
+}
+
+static CUresult to_host(const struct work *w)
+{
+    // read and read_async have the same arguments.
+    struct gn_args_read args = {w->stream, w->from.address, w->from.pitch_bytes, w->from.slice_bytes, w->shape.width_bytes,
+                                w->shape.rows, w->shape.slices, 0};
+    struct gn_box box = host_box(&w->to, &w->shape);
+    uint64_t context = gn_context_id(w->c);
+    if (w->pinned && w->async) {
+        struct gn_args_read_async async_args;
+        static_assert(sizeof async_args == sizeof args, "the two reads have the same arguments");
+        memcpy(&async_args, &args, sizeof args);
+        return gn_posted(w->c, GN_OP_read_async, gn_session_read_async(gn_shim.session, context, &async_args, &box));
+    }
+    int32_t code = 0;
+    struct gn_latched latched = {0};
+    int status = gn_session_read(gn_shim.session, context, &args, &box, &code, &latched);
+    return gn_answered(w->c, GN_OP_read, status, code, &latched);
+}
+
+static CUresult within_device(const struct work *w)
+{
+    struct gn_args_copy args = {w->stream, w->to.address, w->from.address, w->to.pitch_bytes, w->from.pitch_bytes, w->to.slice_bytes,
+                                w->from.slice_bytes, w->shape.width_bytes, w->shape.rows, w->shape.slices};
+    return gn_post(w->c, GN_OP_copy, &args);
+}
+
+static CUresult within_host(const struct work *w)
+{
+    CUresult r = gn_stream_wait(w->c, w->stream);
+    if (r)
+        return r;
+    struct gn_pieces walk = {.shape = w->shape, .piece_bytes = w->shape.width_bytes};
+    struct gn_piece p;
+    while (gn_pieces_next(&walk, &p))
+        memmove((void *)(uintptr_t)gn_piece_address(&w->to, &p), (const void *)(uintptr_t)gn_piece_address(&w->from, &p), p.width_bytes);
+    return CUDA_SUCCESS;
+}
+
+// Where one end lies: *device, and *pinned for the host's.
+static CUresult look(const struct gn_copy *copy, const struct gn_end *end, enum gn_side side, uint64_t user, bool *device, bool *pinned)
+{
+    uint64_t span_bytes;
+    *device = *pinned = false;
+    if (!end->address || gn_end_span(end, &copy->shape, &span_bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    switch (gn_memory_where(end->address, span_bytes, user)) {
+    case GN_WHERE_DEVICE:
+        *device = true;
+        return CUDA_SUCCESS;
+    case GN_WHERE_PINNED:
+        *pinned = true;
+        return CUDA_SUCCESS;
+    case GN_WHERE_UNKNOWN:
+        return side == GN_SIDE_DEVICE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    default:
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+}
+
+CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy)
+{
+    struct work w = {.c = c, .shape = copy->shape, .from = copy->from, .to = copy->to, .async = copy->async};
+    uint64_t user = copy->async ? gn_context_id(c) : 0;
+    bool from_pinned, to_pinned;
+    CUresult r = gn_id_stream(c, copy->async ? copy->stream : NULL, &w.stream);
+    if (r || gn_shape_is_empty(&copy->shape))
+        return r;
+    if ((r = look(copy, &copy->from, copy->from_side, user, &w.from_device, &from_pinned)) ||
+        (r = look(copy, &copy->to, copy->to_side, user, &w.to_device, &to_pinned)))
+        return r;
+    w.pinned = w.from_device ? to_pinned : from_pinned;
+    gn_shape_fold(&w.shape, &w.from, &w.to);
+    if (w.from_device)
+        return w.to_device ? within_device(&w) : to_host(&w);
+    return w.to_device ? to_device(&w) : within_host(&w);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuInit, before which the shim has opened nothing and changed nothing; and what is left to do in a forked child and at exit.
+#include "interpose/init.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "api_calls.h"
+#include "interpose/connect.h"
+#include "interpose/handles.h"
+#include "interpose/local.h"
+#include "interpose/log.h"
+#include "interpose/options.h"
+#include "interpose/shim.h"
+#include "interpose/stats.h"
+#include "interpose/tables.h"
+#include "interpose/trace.h"
+
+enum { RETRY_S = 2 }; // a program that asks again and again for a server that does not answer is not kept waiting each time
+
+static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER; // cuInit, until it has succeeded
+static _Atomic int told_version;
+
+// --- versions
+
+int gn_version_now(void)
+{
+    int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire), untold = 0;
+    int now = mode == GN_MODE_REMOTE || mode == GN_MODE_OVER ? (int)gn_shim.welcome.driver_version : GN_DRIVER_VERSION;
+    atomic_compare_exchange_strong(&told_version, &untold, now);
+    return now;
+}
+
+int gn_version_told(void)
+{
+    int told = atomic_load(&told_version);
+    return told ? told : gn_version_now();
+}
+
+static void compare_versions(void)
+{
+    int told = atomic_load(&told_version), now = (int)gn_shim.welcome.driver_version;
+    if (told > now)
+        gn_log(GN_LOG_WARN,
+               "the driver at the server is for CUDA %d.%d, the program was told %d.%d before it could be asked: what is newer will fail",
+               now / 1000, now % 1000 / 10, told / 1000, told % 1000 / 10);
+}
+
+// --- what the session tells, on its threads
+
+void gn_session_is_over(const char *why)
+{
+    int mode = GN_MODE_REMOTE;
+    if (atomic_compare_exchange_strong(&gn_shim.mode, &mode, GN_MODE_OVER))
+        gn_log(GN_LOG_WARN, "the session with the server at %s is over: %s; CUDA calls fail from now on", gn_options.server, why);
+}
+
+static void on_over(void *ctx, const char *why)
+{
+    (void)ctx;
+    gn_session_is_over(why);
+}
+
+static void on_host(void *ctx, uint64_t token, int status)
+{
+    (void)ctx;
+    gn_host_function_due(token, status);
+}
+
+static void on_print(void *ctx, const char *text, size_t size_bytes)
+{
+    (void)ctx;
+    fwrite(text, 1, size_bytes, stdout);
+}
+
+// --- forked children
+
+static bool is_child;
+
+static void forked(void)
+{
+    int mode = atomic_load(&gn_shim.mode);
+    is_child = true;
+    pthread_mutex_init(&init_lock, NULL);
+    gn_trace_forked(mode == GN_MODE_LOCAL);
+    if (mode != GN_MODE_REMOTE && mode != GN_MODE_OVER)
+        return; // the local driver has its own view of forks
+    atomic_store(&gn_shim.mode, GN_MODE_FORKED);
+    gn_session_forked(gn_shim.session);
+    gn_handles_forked();
+    gn_contexts_forked();
+    gn_tables_forked();
+    gn_memory_forked();
+    gn_host_functions_forked();
+}
+
+// --- cuInit
+
+static void start_reports(void)
+{
+    char path[PATH_MAX];
+    int error = *gn_options.log_path ? gn_options_path(gn_options.log_path, path, sizeof path) : 0;
+    if (!error)
+        error = gn_log_start(gn_options.log_level, *gn_options.log_path ? path : NULL);
+    if (error)
+        gn_log(GN_LOG_WARN, "the log goes to stderr: %s: %s", gn_options.log_path, strerror(-error));
+    if (*gn_options.trace) {
+        error = gn_options_path(gn_options.trace, path, sizeof path);
+        if (!error)
+            error = gn_trace_start(path);
+        if (error)
+            gn_log(GN_LOG_WARN, "there will be no trace: %s: %s", gn_options.trace, strerror(-error));
+    }
+    if (*gn_options.stats)
+        atomic_fetch_or(&gn_watching, GN_WATCH_TIME);
+}
+
+// With the lock, and once: options, reports, fork handler.
+static CUresult prepare(void)
+{
+    static bool prepared;
+    char why[GN_WHY_BYTES];
+    if (prepared)
+        return CUDA_SUCCESS;
+    if (gn_options_load(why)) {
+        gn_log_once(GN_LOG_WARN, "no CUDA device, because of a setting: %s", why);
+        return CUDA_ERROR_NO_DEVICE;
+    }
+    start_reports();
+    if (pthread_atfork(NULL, NULL, forked))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    prepared = true;
+    return CUDA_SUCCESS;
+}
+
+static CUresult start_local(void)
+{
+    CUresult r = gn_local_open();
+    if (r)
+        return r;
+    CUresult (*init)(unsigned) = gn_local_function(GN_SYMBOL_cuInit);
+    r = init(0);
+    if (!r)
+        atomic_store_explicit(&gn_shim.mode, GN_MODE_LOCAL, memory_order_release);
+    return r;
+}
+
+static time_t now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+// A failure is CUDA_ERROR_NO_DEVICE: the one code for which programs go on without a GPU, as on a machine that has none.
+static CUresult start_remote(void)
+{
+    static const struct gn_session_events events = {.host = on_host, .print = on_print, .over = on_over};
+    static time_t failed_s;
+    char why[GN_WHY_BYTES];
+    if (failed_s && now_s() - failed_s < RETRY_S)
+        return CUDA_ERROR_NO_DEVICE;
+    if (gn_connect(&gn_shim.session, &gn_shim.welcome, &events, why, sizeof why)) {
+        failed_s = now_s();
+        gn_log(GN_LOG_WARN, "no CUDA device: %s", why);
+        return CUDA_ERROR_NO_DEVICE;
+    }
+    gn_log(GN_LOG_INFO, "session %u with the server at %s: %u devices, CUDA %u.%u", gn_shim.welcome.worker_id, gn_options.server,
+           gn_shim.welcome.device_count, gn_shim.welcome.driver_version / 1000, gn_shim.welcome.driver_version % 1000 / 10);
+    compare_versions();
+    // Release: pairs with the acquire in gn_enter; session and welcome are seen by who sees the mode.
+    atomic_store_explicit(&gn_shim.mode, GN_MODE_REMOTE, memory_order_release);
+    if (gn_session_over(gn_shim.session)) // before the mode said that there is one
+        gn_session_is_over(gn_session_over(gn_shim.session));
+    return CUDA_SUCCESS;
+}
+
+static CUresult start(void)
+{
+    CUresult r = prepare();
+    if (r)
+        return r;
+    return gn_options.local ? start_local() : start_remote();
+}
+
+CUresult gn_cuInit(struct gn_call *c, unsigned int flags)
+{
+    (void)c;
+    if (flags)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult r = CUDA_SUCCESS;
+    int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire);
+    if (mode == GN_MODE_COLD) {
+        pthread_mutex_lock(&init_lock);
+        if (atomic_load_explicit(&gn_shim.mode, memory_order_relaxed) == GN_MODE_COLD)
+            r = start();
+        mode = atomic_load_explicit(&gn_shim.mode, memory_order_relaxed);
+        pthread_mutex_unlock(&init_lock);
+    }
+    return !r && mode == GN_MODE_REMOTE && !gn_shim.welcome.device_count ? CUDA_ERROR_NO_DEVICE : r;
+}
+
+// --- exit. The runtime's own exit handlers have run by now or come later; either way the session stays usable, and its end is the end of the
+// process.
+__attribute__((destructor)) static void report(void)
+{
+    if (atomic_load(&gn_watching) & GN_WATCH_TRACE)
+        gn_trace_flush();
+    if (!*gn_options.stats || (is_child && !strstr(gn_options.stats, "%p"))) // a child does not write over its parent's
+        return;
+    int error = gn_stats_write(gn_options.stats);
+    if (error)
+        gn_log(GN_LOG_WARN, "no statistics: %s: %s", gn_options.stats, strerror(-error));
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// The maps of device and host memory.
+#include "interpose/memory_map.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "interpose/shim.h"
+
+// Guards both maps and their nodes. Taken last; nothing is called under it.
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct gn_region_map device_map, host_map;
+static _Atomic uint64_t last_buffer_id;
+
+static struct gn_region_map *map_of(enum gn_memory_kind kind)
+{
+    return kind >= GN_MEMORY_PINNED ? &host_map : &device_map;
+}
+
+int gn_memory_add(struct gn_memory *memory)
+{
+    memory->buffer_id = atomic_fetch_add_explicit(&last_buffer_id, 1, memory_order_relaxed) + 1;
+    pthread_rwlock_wrlock(&lock);
+    int r = gn_region_insert(map_of(memory->kind), &memory->region);
+    pthread_rwlock_unlock(&lock);
+    return r;
+}
+
+struct gn_memory *gn_memory_take(uint64_t address, enum gn_memory_kind kind)
+{
+    pthread_rwlock_wrlock(&lock);
+    struct gn_memory *m = (struct gn_memory *)gn_region_find(map_of(kind), address);
+    if (m && (m->kind != kind || m->region.start != address))
+        m = NULL;
+    if (m)
+        gn_region_remove(map_of(kind), &m->region);
+    pthread_rwlock_unlock(&lock);
+    return m;
+}
+
+static struct gn_memory *take_next_of(struct gn_region_map *map, uint64_t context, uint64_t owner)
+{
+    struct gn_region *r = gn_region_from(map, 0);
+    while (r) {
+        struct gn_memory *m = (struct gn_memory *)r;
+        if (owner ? m->owner == owner : m->context == context) {
+            gn_region_remove(map, r);
+            return m;
+        }
+        uint64_t end = r->start + r->size_bytes;
+        r = end ? gn_region_from(map, end) : NULL;
+    }
+    return NULL;
+}
+
+struct gn_memory *gn_memory_take_next(uint64_t context, uint64_t owner)
+{
+    pthread_rwlock_wrlock(&lock);
+    struct gn_memory *m = take_next_of(&device_map, context, owner);
+    if (!m)
+        m = take_next_of(&host_map, context, owner);
+    pthread_rwlock_unlock(&lock);
+    return m;
+}
+
+static struct gn_memory *find(uint64_t address)
+{
+    struct gn_region *r = gn_region_find(&device_map, address);
+    return (struct gn_memory *)(r ? r : gn_region_find(&host_map, address));
+}
+
+bool gn_memory_look(uint64_t address, struct gn_memory *copy)
+{
+    pthread_rwlock_rdlock(&lock);
+    const struct gn_memory *m = find(address);
+    if (m) {
+        copy->region = m->region;
+        copy->kind = m->kind;
+        copy->device = m->device;
+        copy->flags = m->flags;
+        copy->sync_memops = m->sync_memops;
+        copy->context = m->context;
+        copy->buffer_id = m->buffer_id;
+        copy->owner = m->owner;
+        for (int i = 0; i < GN_MEMORY_USERS_MAX; i++)
+            atomic_init(&copy->users[i], atomic_load_explicit(&m->users[i], memory_order_relaxed));
+    }
+    pthread_rwlock_unlock(&lock);
+    return m;
+}
+
+// A full set forgets its last: whoever frees the memory then waits for the others and for the context it belongs to.
+static void note_user(struct gn_memory *m, uint64_t context)
+{
+    for (int i = 0; i < GN_MEMORY_USERS_MAX; i++) {
+        uint64_t user = atomic_load_explicit(&m->users[i], memory_order_relaxed);
+        if (!user && atomic_compare_exchange_strong_explicit(&m->users[i], &user, context, memory_order_relaxed, memory_order_relaxed))
+            return;
+        if (user == context)
+            return;
+    }
+    atomic_store_explicit(&m->users[GN_MEMORY_USERS_MAX - 1], context, memory_order_relaxed);
+}
+
+enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint64_t context)
+{
+    enum gn_memory_where where = GN_WHERE_UNKNOWN;
+    pthread_rwlock_rdlock(&lock);
+    if (gn_region_find_all(&device_map, address, size_bytes)) {
+        where = GN_WHERE_DEVICE;
+    } else if (gn_region_find(&device_map, address)) {
+        where = GN_WHERE_ACROSS;
+    } else {
+        struct gn_memory *m = (struct gn_memory *)gn_region_find_all(&host_map, address, size_bytes);
+        if (m) {
+            where = GN_WHERE_PINNED;
+            if (context)
+                note_user(m, context);
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+    return where;
+}
+
+bool gn_memory_set_sync(uint64_t address, int sync)
+{
+    pthread_rwlock_wrlock(&lock);
+    struct gn_memory *m = find(address);
+    if (m)
+        m->sync_memops = sync;
+    pthread_rwlock_unlock(&lock);
+    return m;
+}
+
+void gn_memory_forked(void)
+{
+    pthread_rwlock_init(&lock, NULL);
+    gn_reserve_forked();
+}

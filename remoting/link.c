@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a link over a connected socket: io_uring where the kernel lets us, plain sockets elsewhere.
+#include "remoting/link.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "remoting/link_parts.h"
+
+// A dead peer is found within KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES seconds, also by who only waits.
+enum { KEEP_IDLE_S = 5, KEEP_INTERVAL_S = 2, KEEP_PROBES = 3, UNACKED_LIMIT_MS = 15000 };
+
+static void tune(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t size = sizeof at;
+    if (getsockname(fd, (struct sockaddr *)&at, &size) || (at.ss_family != AF_INET && at.ss_family != AF_INET6))
+        return;
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_LIMIT_MS},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
+int gn_link_open(struct gn_link **link, int fd, int plain, int *fell_back)
+{
+    *fell_back = 0;
+    tune(fd);
+    if (!plain) {
+        int error = gn_link_uring_new(link, fd);
+        if (!error)
+            return 0;
+        *fell_back = -error;
+    }
+    *link = gn_link_plain_new(fd);
+    return *link ? 0 : -ENOMEM;
+}
+
+void gn_link_free(struct gn_link *link) { free(link); }
+
+int gn_link_watch_fd(int fd, int wake_fd)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLRDHUP}, {.fd = wake_fd, .events = POLLIN}};
+    uint64_t count;
+    while (poll(p, 2, -1) < 0)
+        if (errno != EINTR)
+            return -errno;
+    if (p[1].revents && read(wake_fd, &count, sizeof count) < 0)
+        return -errno;
+    return p[0].revents ? 1 : 0;
+}
+
+void gn_link_wake_fd(int wake_fd)
+{
+    uint64_t one = 1;
+    while (write(wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A link carries bytes both ways between two peers. Three kinds: io_uring, plain sockets where io_uring is refused, and in-process for tests.
+#ifndef GN_REMOTING_LINK_H
+#define GN_REMOTING_LINK_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum { GN_LINK_IOVECS_MAX = 8 };
+
+struct gn_link;
+
+// One thread may send while another receives; two may not send, or receive, at once: that is the session's business.
+struct gn_link_ops {
+    const char *name; // "io_uring", "plain", "in-process"
+    // Sends some of the bytes, at least one; blocks until it can. wait = 0: -EAGAIN when it cannot now. -EPIPE, -ECONNRESET, ...: the
+    // link is dead.
+    ssize_t (*send)(struct gn_link *link, const struct iovec *pieces, int count, int wait);
+    // Receives at least one byte; blocks. 0: the peer has closed. wait = 0: -EAGAIN when there is none now.
+    ssize_t (*recv)(struct gn_link *link, const struct iovec *pieces, int count, int wait);
+    // Blocks until the peer hangs up (1), or gn_link_wake was called (0). For a thread that only watches. Negative: errno.
+    int (*watch)(struct gn_link *link);
+    void (*wake)(struct gn_link *link);
+    // Makes every send and recv under way fail, from any thread.
+    void (*shut)(struct gn_link *link);
+    void (*close)(struct gn_link *link);
+    // In a forked child: closes the child's copies of the descriptors and nothing else; the parent's connection goes on.
+    void (*abandon)(struct gn_link *link);
+};
+
+struct gn_link {
+    const struct gn_link_ops *ops;
+};
+
+// Addresses: "host:port", "[v6]:port", "unix:/path". Connects, or returns -errno with a sentence in `why` (at least 256 bytes).
+int gn_link_connect(const char *address, int timeout_ms, char *why, size_t why_bytes);
+// Listens; *bound gets the address with the real port. Returns the descriptor or -errno.
+int gn_link_listen(const char *address, char *bound, size_t bound_bytes, char *why, size_t why_bytes);
+
+// A link over a connected stream socket, which it then owns. With plain = 0 it tries io_uring first; *fell_back gets the reason (errno)
+// when that was refused and plain sockets serve instead.
+int gn_link_open(struct gn_link **link, int fd, int plain, int *fell_back);
+void gn_link_free(struct gn_link *link); // after close
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// A session's life: opening, ending, the word that it is over.
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "remoting/futex.h"
+#include "remoting/session_parts.h"
+
+enum { RING_BYTES_MIN = 64 << 10 };
+
+// The program's signals are not for the session's threads.
+static int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+static int start_threads(struct gn_session *s)
+{
+    int error = start_thread(&s->sender_thread, session_sender, s);
+    if (error)
+        return error;
+    error = start_thread(&s->receiver_thread, session_receiver, s);
+    if (error) {
+        atomic_store(&s->stopping, true);
+        atomic_fetch_add(&s->sender_word, 1);
+        gn_futex_wake(&s->sender_word, 1);
+        pthread_join(s->sender_thread, NULL);
+        return error;
+    }
+    s->has_threads = true;
+    return 0;
+}
+
+int gn_session_open(struct gn_session **session, struct gn_link *link, const struct gn_session_config *config,
+                    const struct gn_welcome *welcome)
+{
+    if (config->ring_bytes < RING_BYTES_MIN || config->ring_bytes & (config->ring_bytes - 1))
+        return -EINVAL;
+    struct gn_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    int error = -ENOMEM;
+    s->link = link;
+    s->config = *config;
+    s->window_bytes = welcome->window_bytes;
+    s->chunk_bytes = welcome->chunk_bytes;
+    uint64_t slots = welcome->window_bytes / welcome->chunk_bytes;
+    s->large_slots = (uint32_t)(slots < EXTENTS_MAX ? slots : EXTENTS_MAX);
+    s->controls_end = &s->controls;
+    s->sender = config->threads ? SENDER_AWAKE : SENDER_NONE;
+    s->ring.size_bytes = config->ring_bytes;
+    s->ring.bytes = malloc(config->ring_bytes);
+    s->buffer = malloc(RECEIVE_BUFFER_BYTES);
+    pthread_mutex_init(&s->send_lock, NULL);
+    pthread_mutex_init(&s->receive_lock, NULL);
+    if (!s->ring.bytes || !s->buffer)
+        goto fail;
+    if (config->threads && (error = start_threads(s)))
+        goto fail;
+    *session = s;
+    return 0;
+fail:
+    free(s->ring.bytes);
+    free(s->buffer);
+    free(s);
+    return error;
+}
+
+void session_fail(struct gn_session *s, const char *format, ...)
+{
+    int expected = 0;
+    char why[sizeof s->why];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(why, sizeof why, format, list);
+    va_end(list);
+    pthread_mutex_lock(&s->receive_lock);
+    bool first = !s->why[0];
+    if (first)
+        memcpy(s->why, why, sizeof why);
+    pthread_mutex_unlock(&s->receive_lock);
+    if (!first || !atomic_compare_exchange_strong(&s->over, &expected, 1))
+        return;
+    s->link->ops->shut(s->link);
+    session_fail_senders(s);
+    pthread_mutex_lock(&s->receive_lock);
+    for (struct waiter *w = s->waiters; w; w = w->next) {
+        atomic_store(&w->woken, 1);
+        gn_futex_wake(&w->woken, 1);
+    }
+    pthread_mutex_unlock(&s->receive_lock);
+    s->link->ops->wake(s->link);
+    atomic_fetch_add(&s->receiver_word, 1);
+    gn_futex_wake(&s->receiver_word, 1);
+    if (s->config.events.over && !atomic_load(&s->stopping))
+        s->config.events.over(s->config.events.ctx, s->why);
+}
+
+const char *gn_session_over(const struct gn_session *s)
+{
+    return atomic_load_explicit(&s->over, memory_order_acquire) ? s->why : NULL;
+}
+
+void gn_session_close(struct gn_session *s)
+{
+    atomic_store(&s->stopping, true);
+    session_fail(s, "closed");
+    atomic_fetch_add(&s->sender_word, 1);
+    gn_futex_wake(&s->sender_word, 1);
+    if (s->has_threads) {
+        pthread_join(s->sender_thread, NULL);
+        pthread_join(s->receiver_thread, NULL);
+    }
+    s->link->ops->close(s->link);
+    gn_link_free(s->link);
+    for (struct control *c = s->controls, *next; c; c = next) {
+        next = c->next;
+        free(c->packed);
+        free(c);
+    }
+    pthread_mutex_destroy(&s->send_lock);
+    pthread_mutex_destroy(&s->receive_lock);
+    free(s->transfers);
+    free(s->ring.bytes);
+    free(s->buffer);
+    free(s);
+}
+
+void gn_session_forked(struct gn_session *s) { s->link->ops->abandon(s->link); }
+
+void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
+{
+    pthread_mutex_lock(&s->send_lock);
+    pthread_mutex_lock(&s->receive_lock);
+    *counts = s->counts;
+    pthread_mutex_unlock(&s->receive_lock);
+    pthread_mutex_unlock(&s->send_lock);
+}

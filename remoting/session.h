@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client's end of a session: one ordered command stream of all threads, replies, transfers, and the word that the server is gone.
+//
+// A command is encoded in place into a ring under a short lock and sent by whoever waits for an answer, or by the sender thread; a reply is
+// received by the thread that waits for it, or by the receiver thread when only asynchronous things are due. No lock is held over a socket
+// call. Room in the ring is free again when the server has acknowledged the bytes.
+#ifndef GN_REMOTING_SESSION_H
+#define GN_REMOTING_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "remoting/hello.h"
+#include "remoting/link.h"
+
+struct gn_session;
+
+// Host memory of a copy: rows of width bytes, pitch apart; slices, slice apart. A plain range is one row.
+struct gn_box {
+    uint8_t *base;
+    size_t pitch_bytes, slice_bytes, width_bytes, rows, slices;
+};
+static inline uint64_t gn_box_bytes(const struct gn_box *box) { return (uint64_t)box->width_bytes * box->rows * box->slices; }
+
+struct gn_session_events { // called on the receiver's thread, without a lock; must not block
+    void *ctx;
+    void (*host)(void *ctx, uint64_t token, int status);  // run this host function, then gn_session_host_done
+    void (*print)(void *ctx, const char *text, size_t size_bytes);
+    void (*over)(void *ctx, const char *why);             // the session is over
+};
+
+struct gn_session_config {
+    size_t ring_bytes;     // command bytes unacknowledged at most; a power of two, 64 KiB at least
+    bool threads;          // false: no thread of its own; things happen inside calls that wait
+    bool confirm_posts;    // every posted command waits for its reply: what plain remoting costs
+    struct gn_session_events events;
+};
+
+// Takes a link on which hello and welcome have been exchanged. 0 or -errno.
+int gn_session_open(struct gn_session **session, struct gn_link *link, const struct gn_session_config *config,
+                    const struct gn_welcome *welcome);
+void gn_session_close(struct gn_session *session); // ends its threads and frees it; no call may be under way
+void gn_session_forked(struct gn_session *session); // in a forked child: closes descriptors, touches nothing else
+
+// Why the session is over, or NULL while it lives.
+const char *gn_session_over(const struct gn_session *session);
+
+struct gn_latched { // the first posted command that failed since this was last asked
+    int32_t code;
+    uint16_t op;
+};
+
+// Posts a command; `args` is struct gn_args_NAME of the op. `context` is the id it belongs to (0: none); a scope command is put in front when
+// it changed. 0 or -ENOTCONN.
+int gn_session_post(struct gn_session *session, uint64_t context, unsigned op, const void *args);
+
+// Posts and waits. *code: the CUresult of the reply; out: struct gn_out_NAME, its blobs in a buffer of the thread's.
+int gn_session_ask(struct gn_session *session, uint64_t context, unsigned op, const void *args, void *out, int32_t *code,
+                   struct gn_latched *latched);
+
+// The same with payload (the op's bulk argument): posted, and back when the bytes may be changed again.
+int gn_session_post_payload(struct gn_session *session, uint64_t context, unsigned op, void *args, const void *data, size_t size_bytes);
+
+// Copies to the host. The command is GN_OP_read (waits until the bytes are there) or GN_OP_read_async, args its structure, whose `transfer`
+// is filled in.
+int gn_session_read(struct gn_session *session, uint64_t context, void *args, const struct gn_box *to, int32_t *code, struct gn_latched *latched);
+int gn_session_read_async(struct gn_session *session, uint64_t context, void *args, const struct gn_box *to);
+// A copy from pinned host memory that the server fetches when the stream arrives there (GN_OP_write_pull).
+int gn_session_write_pull(struct gn_session *session, uint64_t context, void *args, const struct gn_box *from);
+// Whether something that the server still has to do may write host memory, or must run before host memory is read (copies to the host, host
+// functions, pulls): then a pinned source must be pulled.
+bool gn_session_host_pending(struct gn_session *session);
+
+// A host function was posted / has returned.
+void gn_session_host_expected(struct gn_session *session);
+int gn_session_host_done(struct gn_session *session, uint64_t token);
+
+struct gn_session_counts {
+    uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
+};
+void gn_session_count(struct gn_session *session, struct gn_session_counts *counts);
+
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of a session, shared by session*.c.
+//
+// Two locks, taken in this order: `send_lock` (the ring, payload extents, the sender's state) and `receive_lock` (waiters, transfers, the
+// receiver's role). Neither is held over a socket call.
+// Two roles, each held by one thread at a time: the sender moves bytes from ring and extents to the link; the receiver reads messages and hands
+// each to whom it is for.
+#ifndef GN_REMOTING_SESSION_PARTS_H
+#define GN_REMOTING_SESSION_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "core/ring.h"
+#include "remoting/session.h"
+
+enum {
+    EXTENTS_MAX = 256,            // large payloads under way at once; more slots of the server's are left unused
+    RECEIVE_BUFFER_BYTES = 64 << 10,
+    TICK_NS = 20000,              // the sender thread's pause after a batch: what follows a burst goes in one send
+    TICKS_IDLE = 3,               // idle pauses before it sleeps
+    FLUSH_BYTES = 16 << 10,       // so much pending ends a pause early
+    TRANSFERS_MAX = 1 << 16,      // copies under way at once
+};
+
+struct extent { // payload that lies outside the ring, to be sent when everything before `position` has been
+    uint64_t position;
+    const uint8_t *data;
+    size_t size_bytes, sent_bytes; // sent_bytes counts the padding too
+    _Atomic uint32_t *done;        // set to 1 and woken when sent (or the session is over); may be NULL
+};
+
+struct control { // an out-of-order frame, with or without payload
+    struct control *next;
+    uint8_t head[40];
+    size_t head_bytes, payload_bytes, sent_bytes;
+    const uint8_t *payload; // program memory, or `packed`
+    uint8_t *packed;        // freed after sending
+};
+
+enum waiter_kind { WAIT_REPLY, WAIT_ROOM };
+
+struct waiter { // on the stack of the thread that waits
+    struct waiter *next, *previous;
+    enum waiter_kind kind;
+    uint64_t sequence;
+    _Atomic uint32_t woken; // futex word
+    bool done;              // the reply is here
+    int32_t code, latched;
+    uint16_t latched_op;
+    uint8_t *body;          // of the thread's reply buffer; the receiver may let it grow
+    size_t body_bytes, body_room;
+};
+
+enum transfer_kind { TRANSFER_FREE, TRANSFER_READ, TRANSFER_READ_ASYNC, TRANSFER_PULL };
+
+struct transfer {
+    uint32_t generation, next_free; // next_free: index + 1
+    enum transfer_kind kind;
+    struct gn_box box;
+    uint64_t moved_bytes;
+};
+
+enum sender_state { SENDER_NONE, SENDER_ASLEEP, SENDER_AWAKE, SENDER_TICK };
+
+struct gn_session {
+    struct gn_link *link;
+    struct gn_session_config config;
+    uint64_t window_bytes, chunk_bytes;
+
+    pthread_mutex_t send_lock;
+    struct gn_ring ring;
+    uint64_t sequence;             // of the last command
+    uint64_t scope;                // context of the last command
+    struct extent extents[EXTENTS_MAX];
+    unsigned extent_first, extent_count;
+    struct control *controls, **controls_end;
+    bool sending, partial;         // the sender's role is taken; a frame has been sent in part
+    uint32_t small_used, small_freed, large_used, large_freed; // staging slots of the server, counted from the start
+    uint32_t large_slots;
+    enum sender_state sender;
+    _Atomic uint32_t sender_word;  // futex of the sender thread
+
+    pthread_mutex_t receive_lock;
+    struct waiter *waiters;
+    bool receiving;                // the receiver's role is taken
+    bool watching;                 // the receiver thread watches the link and must be woken to receive
+    _Atomic uint32_t receiver_word;
+    _Atomic int64_t async_due;     // messages that nobody waits for but that must be received
+    uint8_t *buffer;               // received bytes not yet looked at: [buffer_at, buffer_end)
+    size_t buffer_at, buffer_end;
+    struct transfer *transfers;
+    uint32_t transfer_count, transfer_room, transfer_free;
+
+    _Atomic int over;              // the session is over
+    char why[256];
+    pthread_t sender_thread, receiver_thread;
+    bool has_threads;
+    _Atomic bool stopping;
+    struct gn_session_counts counts; // each field under the lock of its direction
+};
+
+// session_send.c
+void session_send_pending(struct gn_session *s, uint64_t until); // sends what is pending (at least to `until`) unless another thread does
+void session_kick(struct gn_session *s);                         // with the send lock: sees to it that what is pending goes out soon
+void session_queue_control(struct gn_session *s, struct control *control);
+void *session_sender(void *session);
+void session_fail_senders(struct gn_session *s);
+
+// session_receive.c
+int session_pump(struct gn_session *s, int wait); // with the receiver's role: reads once and handles what is whole. 0 or -errno
+void session_wait(struct gn_session *s, struct waiter *w); // until w->done (a reply), or once something moved (room)
+void session_waiter_add(struct gn_session *s, struct waiter *w);
+void session_waiter_remove(struct gn_session *s, struct waiter *w);
+void session_due(struct gn_session *s, int64_t change); // more or fewer asynchronous messages are due
+void *session_receiver(void *session);
+
+// session_transfer.c
+uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, const struct gn_box *box); // 0: too many
+void session_transfer_close(struct gn_session *s, uint64_t id);
+bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box); // is this data due?
+void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_bytes);
+void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes);
+void gn_box_scatter(const struct gn_box *box, uint64_t offset, const uint8_t *from, size_t size_bytes);
+void gn_box_gather(const struct gn_box *box, uint64_t offset, uint8_t *to, size_t size_bytes);
+
+// session.c
+void session_fail(struct gn_session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

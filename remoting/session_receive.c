@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// The receiving half of a session: messages from the link, each to whom it is for.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "remoting/futex.h"
+#include "remoting/session_parts.h"
+
+// --- bytes
+
+// With the receiver's role: at least one more byte into the buffer. 0 or -errno.
+static int fill(struct gn_session *s, int wait)
+{
+    if (s->buffer_at == s->buffer_end)
+        s->buffer_at = s->buffer_end = 0;
+    if (s->buffer_at) {
+        memmove(s->buffer, s->buffer + s->buffer_at, s->buffer_end - s->buffer_at);
+        s->buffer_end -= s->buffer_at;
+        s->buffer_at = 0;
+    }
+    struct iovec piece = {.iov_base = s->buffer + s->buffer_end, .iov_len = RECEIVE_BUFFER_BYTES - s->buffer_end};
+    ssize_t n = s->link->ops->recv(s->link, &piece, 1, wait);
+    if (n <= 0)
+        return n ? (int)n : -ECONNRESET;
+    s->buffer_end += (size_t)n;
+    s->counts.receives++;
+    return 0;
+}
+
+// The next `size_bytes` bytes to `to`, past the buffer where it can; NULL: thrown away.
+static int take(struct gn_session *s, uint8_t *to, size_t size_bytes)
+{
+    while (size_bytes) {
+        size_t n = s->buffer_end - s->buffer_at;
+        if (n) {
+            n = n < size_bytes ? n : size_bytes;
+            if (to)
+                memcpy(to, s->buffer + s->buffer_at, n);
+            s->buffer_at += n;
+        } else if (to && size_bytes > RECEIVE_BUFFER_BYTES / 2) {
+            struct iovec piece = {.iov_base = to, .iov_len = size_bytes};
+            ssize_t got = s->link->ops->recv(s->link, &piece, 1, 1);
+            if (got <= 0)
+                return got ? (int)got : -ECONNRESET;
+            s->counts.receives++;
+            n = (size_t)got;
+        } else {
+            int error = fill(s, 1);
+            if (error)
+                return error;
+        }
+        to = to ? to + n : NULL;
+        size_bytes -= n;
+    }
+    return 0;
+}
+
+// --- who waits
+
+void session_waiter_add(struct gn_session *s, struct waiter *w)
+{
+    pthread_mutex_lock(&s->receive_lock);
+    w->previous = NULL;
+    w->next = s->waiters;
+    if (w->next)
+        w->next->previous = w;
+    s->waiters = w;
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+void session_waiter_remove(struct gn_session *s, struct waiter *w)
+{
+    pthread_mutex_lock(&s->receive_lock);
+    if (w->previous)
+        w->previous->next = w->next;
+    else
+        s->waiters = w->next;
+    if (w->next)
+        w->next->previous = w->previous;
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+static void wake(struct waiter *w)
+{
+    atomic_store(&w->woken, 1);
+    gn_futex_wake(&w->woken, 1);
+}
+
+// With the receive lock: who shall receive now that the role is free? Another waiter, else the receiver thread when something is due.
+static void pass_role(struct gn_session *s, const struct waiter *except)
+{
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        if (w != except && !w->done) {
+            wake(w);
+            return;
+        }
+    if (atomic_load(&s->async_due) > 0) {
+        atomic_fetch_add(&s->receiver_word, 1);
+        gn_futex_wake(&s->receiver_word, 1);
+        if (s->watching)
+            s->link->ops->wake(s->link);
+    }
+}
+
+void session_wait(struct gn_session *s, struct waiter *w)
+{
+    pthread_mutex_lock(&s->receive_lock);
+    if (w->kind == WAIT_REPLY)
+        s->counts.round_trips++;
+    for (;;) {
+        bool over = atomic_load(&s->over);
+        if (w->done || (w->kind == WAIT_ROOM && atomic_load(&w->woken)) || (over && !s->receiving))
+            break;
+        if (!s->receiving) {
+            s->receiving = true;
+            pthread_mutex_unlock(&s->receive_lock);
+            int error = session_pump(s, 1);
+            if (error)
+                session_fail(s, "receiving from the server failed: %s",
+                             error == -ECONNRESET ? "it closed the connection" : strerror(-error));
+            pthread_mutex_lock(&s->receive_lock);
+            s->receiving = false;
+            continue;
+        }
+        // When the session is over, the receiver may still be writing to what is ours: wait until it has let go.
+        if (w->kind == WAIT_REPLY)
+            atomic_store(&w->woken, 0);
+        pthread_mutex_unlock(&s->receive_lock);
+        gn_futex_wait(&w->woken, 0, over ? 1000000 : 0);
+        pthread_mutex_lock(&s->receive_lock);
+    }
+    if (!s->receiving)
+        pass_role(s, w);
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+// --- messages
+
+static void acknowledge(struct gn_session *s, const struct gn_message *m)
+{
+    bool moved = false;
+    pthread_mutex_lock(&s->send_lock);
+    uint64_t before = s->ring.acked;
+    // The server must not free more slots than are in use, nor acknowledge what was not sent.
+    if (gn_ring_ack(&s->ring, m->acked_bytes) || m->freed_small - s->small_freed > s->small_used - s->small_freed ||
+        m->freed_large - s->large_freed > s->large_used - s->large_freed) {
+        pthread_mutex_unlock(&s->send_lock);
+        session_fail(s, "the server acknowledged what was never sent");
+        return;
+    }
+    moved = before != s->ring.acked || s->small_freed != m->freed_small || s->large_freed != m->freed_large;
+    s->small_freed = m->freed_small;
+    s->large_freed = m->freed_large;
+    pthread_mutex_unlock(&s->send_lock);
+    if (!moved)
+        return;
+    pthread_mutex_lock(&s->receive_lock);
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        if (w->kind == WAIT_ROOM)
+            wake(w);
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+static struct waiter *waiter_of(struct gn_session *s, uint64_t sequence)
+{
+    struct waiter *found = NULL;
+    pthread_mutex_lock(&s->receive_lock);
+    for (struct waiter *w = s->waiters; w && !found; w = w->next)
+        if (w->kind == WAIT_REPLY && w->sequence == sequence && !w->done)
+            found = w;
+    pthread_mutex_unlock(&s->receive_lock);
+    return found;
+}
+
+static int reply(struct gn_session *s, const struct gn_message *m)
+{
+    struct waiter *w = waiter_of(s, m->id);
+    if (!w)
+        return -EPROTO;
+    if (m->size_bytes > w->body_room) {
+        size_t room = m->size_bytes < 4096 ? 4096 : m->size_bytes;
+        uint8_t *grown = realloc(w->body, room);
+        if (!grown)
+            return -ENOMEM;
+        w->body = grown;
+        w->body_room = room;
+    }
+    int error = take(s, w->body, m->size_bytes);
+    if (!error)
+        error = take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
+    if (error)
+        return error;
+    pthread_mutex_lock(&s->receive_lock);
+    w->body_bytes = m->size_bytes;
+    w->code = m->code;
+    w->latched = m->latched;
+    w->latched_op = m->latched_op;
+    w->done = true;
+    wake(w);
+    pthread_mutex_unlock(&s->receive_lock);
+    return 0;
+}
+
+static int data(struct gn_session *s, const struct gn_message *m)
+{
+    struct gn_box box;
+    if (!session_transfer_room(s, m->id, m->value, m->size_bytes, &box))
+        return -EPROTO;
+    s->counts.payload_bytes_received += m->size_bytes;
+    int error = 0;
+    bool in_one_piece = (box.rows == 1 || box.pitch_bytes == box.width_bytes) &&
+                        (box.slices == 1 || box.slice_bytes == box.width_bytes * box.rows);
+    if (in_one_piece) {
+        error = take(s, box.base + m->value, m->size_bytes);
+    } else {
+        uint64_t offset = m->value, left = m->size_bytes;
+        while (left && !error) {
+            size_t n = s->buffer_end - s->buffer_at;
+            if (!n) {
+                error = fill(s, 1);
+                continue;
+            }
+            n = n < left ? n : (size_t)left;
+            gn_box_scatter(&box, offset, s->buffer + s->buffer_at, n);
+            s->buffer_at += n;
+            offset += n;
+            left -= n;
+        }
+    }
+    if (!error)
+        error = take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
+    session_transfer_moved(s, m->id, m->size_bytes);
+    return error;
+}
+
+// A message with a small body, which is brought into the buffer whole.
+static int small(struct gn_session *s, const struct gn_message *m)
+{
+    size_t padded = gn_pad8(m->size_bytes);
+    while (s->buffer_end - s->buffer_at < padded) {
+        int error = fill(s, 1);
+        if (error)
+            return error;
+    }
+    const char *body = (const char *)s->buffer + s->buffer_at;
+    s->buffer_at += padded;
+    const struct gn_session_events *on = &s->config.events;
+    uint64_t length = 0;
+    switch (m->kind) {
+    case GN_MESSAGE_DONE: session_transfer_close(s, m->id); break;
+    case GN_MESSAGE_HOST:
+        if (on->host)
+            on->host(on->ctx, m->id, m->code);
+        break;
+    case GN_MESSAGE_PULL:
+        if (m->size_bytes != sizeof length)
+            return -EPROTO;
+        memcpy(&length, body, sizeof length);
+        session_pull(s, m->id, m->value, length);
+        break;
+    case GN_MESSAGE_PRINT:
+        if (on->print)
+            on->print(on->ctx, body, m->size_bytes);
+        break;
+    case GN_MESSAGE_GOODBYE: session_fail(s, "the server ended the session: %.*s", (int)m->size_bytes, body); break;
+    default: break; // an acknowledgement
+    }
+    return 0;
+}
+
+int session_pump(struct gn_session *s, int wait)
+{
+    static const uint32_t most_bytes[GN_MESSAGE_KINDS] = {
+        [GN_MESSAGE_REPLY] = GN_REPLY_BYTES_MAX, [GN_MESSAGE_DATA] = GN_PAYLOAD_BYTES_MAX, [GN_MESSAGE_PULL] = 8,
+        [GN_MESSAGE_PRINT] = RECEIVE_BUFFER_BYTES / 2, [GN_MESSAGE_GOODBYE] = 4096,
+    };
+    struct gn_message m;
+    while (s->buffer_end - s->buffer_at < sizeof m) {
+        int error = fill(s, wait);
+        if (error)
+            return error;
+    }
+    do { // everything that is here already
+        memcpy(&m, s->buffer + s->buffer_at, sizeof m);
+        s->buffer_at += sizeof m;
+        if (!m.kind || m.kind >= GN_MESSAGE_KINDS || m.size_bytes > most_bytes[m.kind])
+            return -EPROTO;
+        s->counts.command_bytes_received += sizeof m + (m.kind == GN_MESSAGE_DATA ? 0 : gn_pad8(m.size_bytes));
+        acknowledge(s, &m);
+        int error = m.kind == GN_MESSAGE_REPLY ? reply(s, &m) : m.kind == GN_MESSAGE_DATA ? data(s, &m) : small(s, &m);
+        if (error)
+            return error;
+    } while (s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));
+    return 0;
+}
+
+// --- the receiver thread
+
+void session_due(struct gn_session *s, int64_t change)
+{
+    int64_t before = atomic_fetch_add(&s->async_due, change);
+    if (change < 0 || before > 0 || !s->has_threads)
+        return;
+    pthread_mutex_lock(&s->receive_lock);
+    if (!s->receiving)
+        pass_role(s, NULL);
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+// With the receive lock, which it lets go meanwhile: one round of receiving for what is due.
+static void receive_due(struct gn_session *s)
+{
+    s->receiving = true;
+    pthread_mutex_unlock(&s->receive_lock);
+    int error = session_pump(s, 1);
+    if (error)
+        session_fail(s, "receiving from the server failed: %s",
+                     error == -ECONNRESET ? "it closed the connection" : strerror(-error));
+    pthread_mutex_lock(&s->receive_lock);
+    s->receiving = false;
+}
+
+void *session_receiver(void *session)
+{
+    struct gn_session *s = session;
+    bool hung_up = false;
+    pthread_mutex_lock(&s->receive_lock);
+    while (!atomic_load(&s->stopping) && !atomic_load(&s->over)) {
+        uint32_t word = atomic_load(&s->receiver_word);
+        bool due = atomic_load(&s->async_due) > 0 || hung_up;
+        if (due && !s->receiving) {
+            receive_due(s);
+            if (atomic_load(&s->async_due) <= 0)
+                pass_role(s, NULL);
+        } else if (due) { // somebody receives, and will wake this thread when leaving
+            pthread_mutex_unlock(&s->receive_lock);
+            gn_futex_wait(&s->receiver_word, word, 100000000);
+            pthread_mutex_lock(&s->receive_lock);
+        } else {
+            s->watching = true;
+            pthread_mutex_unlock(&s->receive_lock);
+            int result = s->link->ops->watch(s->link);
+            pthread_mutex_lock(&s->receive_lock);
+            s->watching = false;
+            hung_up = result != 0;
+        }
+    }
+    // Whoever waits must see that the session is over, and go.
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        wake(w);
+    pthread_mutex_unlock(&s->receive_lock);
+    return NULL;
+}

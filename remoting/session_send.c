@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sending half of a session: commands into the ring, bytes from the ring, payload and control frames to the link.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "remoting/futex.h"
+#include "remoting/session_parts.h"
+
+static bool is_pending(const struct gn_session *s)
+{
+    return s->controls || s->extent_count || s->ring.sent != s->ring.head;
+}
+
+// --- what goes out next
+
+struct batch {
+    struct iovec pieces[4];
+    int count;
+    size_t ring_bytes, extent_bytes, total_bytes;
+    bool control;
+};
+
+static const uint8_t zeros[8];
+
+static void add_piece(struct batch *b, const void *data, size_t size_bytes)
+{
+    if (!size_bytes)
+        return;
+    b->pieces[b->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = size_bytes};
+    b->total_bytes += size_bytes;
+}
+
+// Payload and the zeros that pad it, less what has been sent.
+static void add_payload(struct batch *b, const uint8_t *data, size_t size_bytes, size_t sent_bytes)
+{
+    if (sent_bytes < size_bytes) {
+        add_piece(b, data + sent_bytes, size_bytes - sent_bytes);
+        sent_bytes = size_bytes;
+    }
+    add_piece(b, zeros, gn_pad8(size_bytes) - sent_bytes);
+}
+
+// With the send lock. A control frame goes between two others only: not while one has been sent in part.
+static void next_batch(struct gn_session *s, struct batch *b)
+{
+    memset(b, 0, sizeof *b);
+    struct control *c = s->controls;
+    if (c && !s->partial) {
+        b->control = true;
+        size_t sent = c->sent_bytes < c->head_bytes ? c->sent_bytes : c->head_bytes;
+        add_piece(b, c->head + sent, c->head_bytes - sent);
+        add_payload(b, c->payload, c->payload_bytes, c->sent_bytes - sent);
+        return;
+    }
+    const struct extent *e = s->extent_count ? &s->extents[s->extent_first] : NULL;
+    uint64_t until = e ? e->position : s->ring.head;
+    struct gn_ring view = s->ring;
+    for (int i = 0; i < 2 && view.sent != until; i++) {
+        uint8_t *at;
+        size_t n = gn_ring_unsent(&view, until, &at);
+        add_piece(b, at, n);
+        view.sent += n;
+    }
+    b->ring_bytes = b->total_bytes;
+    if (e)
+        add_payload(b, e->data, e->size_bytes, e->sent_bytes);
+    b->extent_bytes = b->total_bytes - b->ring_bytes;
+}
+
+static void wake_room(struct gn_session *s)
+{
+    pthread_mutex_lock(&s->receive_lock);
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        if (w->kind == WAIT_ROOM) {
+            atomic_store(&w->woken, 1);
+            gn_futex_wake(&w->woken, 1);
+        }
+    pthread_mutex_unlock(&s->receive_lock);
+}
+
+static void finish_extent(struct gn_session *s)
+{
+    struct extent *e = &s->extents[s->extent_first];
+    if (e->done) {
+        // Release: pairs with the acquire of the thread that waits; after it that thread may reuse the payload and the word itself,
+        // so the wake below may touch a word that is gone: FUTEX_WAKE on it is harmless.
+        _Atomic uint32_t *done = e->done;
+        atomic_store_explicit(done, 1, memory_order_release);
+        gn_futex_wake(done, 1);
+    }
+    s->extent_first = (s->extent_first + 1) % EXTENTS_MAX;
+    s->extent_count--;
+}
+
+static void finish_control(struct gn_session *s)
+{
+    struct control *c = s->controls;
+    s->controls = c->next;
+    if (!s->controls)
+        s->controls_end = &s->controls;
+    free(c->packed);
+    free(c);
+}
+
+// With the send lock: `n` bytes of the batch are gone.
+static void consume(struct gn_session *s, const struct batch *b, size_t n)
+{
+    s->counts.sends++;
+    if (b->control) {
+        struct control *c = s->controls;
+        c->sent_bytes += n;
+        s->counts.payload_bytes_sent += c->payload_bytes && c->sent_bytes > c->head_bytes ? n : 0;
+        if (n == b->total_bytes)
+            finish_control(s);
+        return;
+    }
+    size_t ring = n < b->ring_bytes ? n : b->ring_bytes, rest = n - ring;
+    s->ring.sent += ring;
+    s->counts.command_bytes_sent += ring;
+    if (b->extent_bytes && (rest || n == b->total_bytes)) {
+        s->extents[s->extent_first].sent_bytes += rest;
+        s->counts.payload_bytes_sent += rest;
+        if (rest == b->extent_bytes)
+            finish_extent(s);
+    }
+    s->partial = n < b->total_bytes;
+}
+
+void session_send_pending(struct gn_session *s, uint64_t until)
+{
+    pthread_mutex_lock(&s->send_lock);
+    if (s->sending) {
+        pthread_mutex_unlock(&s->send_lock);
+        return;
+    }
+    s->sending = true;
+    while (!atomic_load(&s->over) && is_pending(s)) {
+        // The rest, which other threads put there, is the sender thread's: a caller must not send for ever.
+        if (s->ring.sent >= until && !s->partial && !s->controls && s->has_threads)
+            break;
+        struct batch b;
+        next_batch(s, &b);
+        pthread_mutex_unlock(&s->send_lock);
+        ssize_t n = s->link->ops->send(s->link, b.pieces, b.count, 1);
+        if (n < 0)
+            session_fail(s, "sending to the server failed: %s", strerror((int)-n));
+        pthread_mutex_lock(&s->send_lock);
+        if (n > 0)
+            consume(s, &b, (size_t)n);
+    }
+    s->sending = false;
+    session_kick(s);
+    pthread_mutex_unlock(&s->send_lock);
+}
+
+void session_kick(struct gn_session *s)
+{
+    if (s->sending || !is_pending(s) || atomic_load_explicit(&s->over, memory_order_relaxed))
+        return;
+    bool much = s->ring.head - s->ring.sent >= FLUSH_BYTES || s->extent_count || s->controls;
+    if (s->sender == SENDER_ASLEEP || (s->sender == SENDER_TICK && much)) {
+        s->sender = SENDER_AWAKE;
+        s->counts.wakeups++;
+        atomic_fetch_add(&s->sender_word, 1);
+        gn_futex_wake(&s->sender_word, 1);
+    }
+}
+
+// --- the sender thread
+
+void *session_sender(void *session)
+{
+    struct gn_session *s = session;
+    int idle = 0;
+    pthread_mutex_lock(&s->send_lock);
+    while (!atomic_load(&s->stopping)) {
+        if (is_pending(s) && !s->sending && !atomic_load(&s->over)) {
+            s->sender = SENDER_AWAKE;
+            pthread_mutex_unlock(&s->send_lock);
+            session_send_pending(s, UINT64_MAX);
+            pthread_mutex_lock(&s->send_lock);
+            idle = 0;
+        }
+        bool sleep = ++idle > TICKS_IDLE;
+        s->sender = sleep ? SENDER_ASLEEP : SENDER_TICK;
+        uint32_t word = atomic_load(&s->sender_word);
+        pthread_mutex_unlock(&s->send_lock);
+        gn_futex_wait(&s->sender_word, word, sleep ? 0 : TICK_NS);
+        pthread_mutex_lock(&s->send_lock);
+        if (sleep)
+            idle = 0;
+    }
+    s->sender = SENDER_NONE;
+    pthread_mutex_unlock(&s->send_lock);
+    return NULL;
+}
+
+void session_fail_senders(struct gn_session *s)
+{
+    pthread_mutex_lock(&s->send_lock);
+    for (unsigned i = 0; i < s->extent_count; i++) {
+        struct extent *e = &s->extents[(s->extent_first + i) % EXTENTS_MAX];
+        if (e->done) {
+            _Atomic uint32_t *done = e->done;
+            e->done = NULL;
+            atomic_store_explicit(done, 1, memory_order_release);
+            gn_futex_wake(done, 1);
+        }
+    }
+    pthread_mutex_unlock(&s->send_lock);
+    wake_room(s);
+}
+
+// --- commands
+
+static bool has_room(struct gn_session *s, size_t payload_bytes)
+{
+    if (!payload_bytes)
+        return true;
+    if (payload_bytes <= GN_SMALL_PAYLOAD_BYTES)
+        return s->small_used - s->small_freed < GN_SMALL_SLOTS;
+    return s->large_used - s->large_freed < s->large_slots;
+}
+
+static void say_starved(struct gn_session *s)
+{
+    struct control *c = calloc(1, sizeof *c);
+    if (!c)
+        return; // the server acknowledges without being asked too, only later
+    struct gn_command head = {.size_bytes = sizeof head, .op = GN_CONTROL_STARVED, .flags = GN_COMMAND_CONTROL};
+    memcpy(c->head, &head, sizeof head);
+    c->head_bytes = sizeof head;
+    *s->controls_end = c;
+    s->controls_end = &c->next;
+}
+
+// With the send lock, which it lets go while it waits. NULL: the session is over.
+static uint8_t *reserve(struct gn_session *s, size_t frame_bytes, size_t payload_bytes)
+{
+    for (;;) {
+        if (atomic_load_explicit(&s->over, memory_order_relaxed))
+            return NULL;
+        uint8_t *place = has_room(s, payload_bytes) ? gn_ring_reserve(&s->ring, frame_bytes) : NULL;
+        if (place)
+            return place;
+        // The waiter is known before the lock is free, so the acknowledgement that makes room cannot be missed.
+        struct waiter w = {.kind = WAIT_ROOM};
+        say_starved(s);
+        session_waiter_add(s, &w);
+        pthread_mutex_unlock(&s->send_lock);
+        session_send_pending(s, UINT64_MAX);
+        session_wait(s, &w);
+        session_waiter_remove(s, &w);
+        pthread_mutex_lock(&s->send_lock);
+    }
+}
+
+struct posting {
+    uint64_t context;
+    unsigned op;
+    const void *args;
+    const void *payload;
+    size_t payload_bytes;
+    _Atomic uint32_t *sent; // for large payload
+    struct waiter *reply;   // or NULL
+    uint64_t end;           // out: the position after it
+};
+
+static const size_t scope_bytes = sizeof(struct gn_command) + 8;
+
+static uint8_t *put_scope(struct gn_session *s, uint8_t *place, uint64_t context)
+{
+    struct gn_command head = {.size_bytes = (uint32_t)scope_bytes, .op = GN_OP_scope};
+    memcpy(place, &head, sizeof head);
+    memcpy(place + sizeof head, &context, sizeof context);
+    s->sequence++;
+    s->counts.commands++;
+    s->scope = context;
+    return place + scope_bytes;
+}
+
+// Puts one command into the ring, after a scope command when its context is another than the last one's. 0, -ENOTCONN, -EMSGSIZE.
+static int enqueue(struct gn_session *s, struct posting *p)
+{
+    const struct gn_codec *codec = &gn_codecs[p->op];
+    size_t body = codec->size(p->args), small = p->payload_bytes <= GN_SMALL_PAYLOAD_BYTES ? gn_pad8(p->payload_bytes) : 0;
+    size_t frame = sizeof(struct gn_command) + body;
+    if (frame > GN_COMMAND_BYTES_MAX || frame + small + scope_bytes > s->ring.size_bytes)
+        return -EMSGSIZE;
+    pthread_mutex_lock(&s->send_lock);
+    // Room for a scope command too: whether one is needed can change while this thread waits.
+    uint8_t *place = reserve(s, frame + small + scope_bytes, p->payload_bytes);
+    if (!place) {
+        pthread_mutex_unlock(&s->send_lock);
+        return -ENOTCONN;
+    }
+    uint8_t *begin = place;
+    if (p->context && p->context != s->scope)
+        place = put_scope(s, place, p->context);
+    struct gn_command head = {
+        .size_bytes = (uint32_t)frame,
+        .op = (uint16_t)p->op,
+        .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) |
+                            (p->reply && s->config.confirm_posts ? GN_COMMAND_CONFIRM : 0)),
+    };
+    memcpy(place, &head, sizeof head);
+    struct gn_cursor c = gn_cursor_over(place + sizeof head, body);
+    codec->encode(&c, p->args);
+    if (codec->payload) {
+        uint64_t length = p->payload_bytes;
+        memcpy(place + sizeof head, &length, sizeof length);
+    }
+    place += frame;
+    if (small) {
+        memcpy(place, p->payload, p->payload_bytes);
+        memset(place + p->payload_bytes, 0, small - p->payload_bytes);
+        place += small;
+        s->small_used++;
+    }
+    s->sequence++;
+    s->counts.commands++;
+    gn_ring_commit(&s->ring, (size_t)(place - begin));
+    p->end = s->ring.head;
+    if (p->payload_bytes && !small) {
+        s->large_used++;
+        s->extents[(s->extent_first + s->extent_count++) % EXTENTS_MAX] = (struct extent){
+            .position = s->ring.head, .data = p->payload, .size_bytes = p->payload_bytes, .done = p->sent};
+    }
+    if (p->reply) {
+        p->reply->sequence = s->sequence;
+        session_waiter_add(s, p->reply);
+    } else {
+        session_kick(s);
+        if (!s->has_threads && s->ring.head - s->ring.sent >= s->ring.size_bytes / 2 && !s->sending) {
+            pthread_mutex_unlock(&s->send_lock);
+            session_send_pending(s, UINT64_MAX);
+            return 0;
+        }
+    }
+    pthread_mutex_unlock(&s->send_lock);
+    return 0;
+}
+
+// The thread's buffer for reply bodies; blobs of the last reply point into it.
+struct reply_buffer {
+    uint8_t *data;
+    size_t room_bytes;
+};
+static pthread_key_t buffer_key;
+static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+
+static void free_buffer(void *buffer)
+{
+    free(((struct reply_buffer *)buffer)->data);
+    free(buffer);
+}
+static void make_key(void) { pthread_key_create(&buffer_key, free_buffer); }
+
+static struct reply_buffer *thread_buffer(void)
+{
+    pthread_once(&buffer_once, make_key);
+    struct reply_buffer *b = pthread_getspecific(buffer_key);
+    if (!b && (b = calloc(1, sizeof *b)))
+        pthread_setspecific(buffer_key, b);
+    return b;
+}
+
+// Posts and waits for the reply.
+static int ask(struct gn_session *s, const struct posting *request, void *out, int32_t *code, struct gn_latched *latched)
+{
+    struct reply_buffer *buffer = thread_buffer();
+    if (!buffer)
+        return -ENOMEM;
+    struct waiter w = {.kind = WAIT_REPLY, .body = buffer->data, .body_room = buffer->room_bytes};
+    struct posting p = *request;
+    p.reply = &w;
+    int error = enqueue(s, &p);
+    if (error)
+        return error;
+    session_send_pending(s, p.payload_bytes > GN_SMALL_PAYLOAD_BYTES ? UINT64_MAX : p.end);
+    session_wait(s, &w);
+    session_waiter_remove(s, &w);
+    buffer->data = w.body;
+    buffer->room_bytes = w.body_room;
+    if (!w.done)
+        return -ENOTCONN;
+    *code = w.code;
+    latched->code = w.latched;
+    latched->op = w.latched_op;
+    struct gn_cursor c = gn_cursor_over(w.body, w.body_bytes);
+    if (out && w.code == 0 && !gn_codecs[p.op].decode_out(&c, out)) {
+        session_fail(s, "the server's reply to %s is malformed", gn_api[p.op].name);
+        return -ENOTCONN;
+    }
+    return 0;
+}
+
+int gn_session_ask(struct gn_session *s, uint64_t context, unsigned op, const void *args, void *out, int32_t *code,
+                   struct gn_latched *latched)
+{
+    struct posting p = {.context = context, .op = op, .args = args};
+    return ask(s, &p, out, code, latched);
+}
+
+int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args)
+{
+    struct posting p = {.context = context, .op = op, .args = args};
+    if (!s->config.confirm_posts)
+        return enqueue(s, &p);
+    int32_t code;
+    struct gn_latched latched;
+    return ask(s, &p, NULL, &code, &latched);
+}
+
+int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
+                            size_t size_bytes)
+{
+    _Atomic uint32_t sent = 0;
+    struct posting p = {.context = context, .op = op, .args = args, .payload = data, .payload_bytes = size_bytes, .sent = &sent};
+    if (size_bytes > s->chunk_bytes)
+        return -EMSGSIZE;
+    if (s->config.confirm_posts) {
+        int32_t code;
+        struct gn_latched latched;
+        return ask(s, &p, NULL, &code, &latched);
+    }
+    int error = enqueue(s, &p);
+    if (error || size_bytes <= GN_SMALL_PAYLOAD_BYTES)
+        return error;
+    while (!atomic_load_explicit(&sent, memory_order_acquire)) { // until the payload is in the socket
+        session_send_pending(s, UINT64_MAX);
+        if (!atomic_load_explicit(&sent, memory_order_acquire))
+            gn_futex_wait(&sent, 0, 1000000); // another thread sends; look again each millisecond in case it stopped early
+    }
+    return atomic_load(&s->over) ? -ENOTCONN : 0;
+}
+
+void session_queue_control(struct gn_session *s, struct control *control)
+{
+    pthread_mutex_lock(&s->send_lock);
+    *s->controls_end = control;
+    s->controls_end = &control->next;
+    session_kick(s);
+    pthread_mutex_unlock(&s->send_lock);
+}

@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading commands, running them in their order, parking them while one runs aside.
+#include "server/commands.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "server/gate.h"
+#include "server/host.h"
+#include "server/log.h"
+#include "server/output.h"
+#include "server/print.h"
+#include "server/staging.h"
+#include "server/wait.h"
+
+enum { BUFFER_BYTES = 256 << 10 }; // holds any frame, and a burst of launches in one system call
+
+struct frame {
+    struct gn_command head;
+    uint8_t *body; // head.size_bytes - sizeof head
+    struct gn_payload payload;
+    uint64_t end;  // the position behind it
+};
+
+struct parked {
+    struct parked *next;
+    struct frame frame;
+    uint8_t bytes[];
+};
+
+struct gn_commands {
+    struct gn_worker *worker;
+    struct gn_link *link;
+    uint64_t ring_bytes;
+    uint8_t *buffer; // of the reader
+    size_t at, end;
+    uint64_t position; // of the reader in the command stream
+
+    pthread_mutex_t lock; // guards what follows
+    pthread_cond_t changed;
+    bool reading;         // a thread has the reader's role
+    bool aside;           // a command runs aside; the reader parks
+    struct parked *first, **last;
+    int threads;
+    bool over;
+    int result;
+    const char *error;
+    CUresult latched;
+    uint16_t latched_op;
+    bool starved, reaping;
+
+    uint64_t sequence, taken;                 // of the thread that runs commands
+    uint64_t told_taken;                      // in the last acknowledgement
+    uint32_t told_small, told_large;
+};
+
+// This thread's command runs aside: it has given up the reader's role.
+static _Thread_local bool runs_aside;
+
+static int fail(struct gn_commands *l, int result, const char *error)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!l->over) {
+        l->over = true;
+        l->result = result;
+        l->error = error;
+    }
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    return result ? result : -ECONNRESET;
+}
+
+// --- replies
+
+void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r)
+{
+    struct gn_commands *l = w->commands;
+    pthread_mutex_lock(&l->lock);
+    if (!l->latched) {
+        l->latched = r;
+        l->latched_op = op;
+    }
+    pthread_mutex_unlock(&l->lock);
+    gn_log(GN_LOG_DEBUG, "%s failed with %d", gn_api[op].name, (int)r);
+}
+
+void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out, bool flush)
+{
+    struct gn_commands *l = w->commands;
+    const struct gn_codec *codec = &gn_codecs[op];
+    struct gn_message m = {.kind = GN_MESSAGE_REPLY, .id = sequence, .code = (int32_t)r};
+    size_t size = out && !r ? codec->size_out(out) : 0;
+    uint8_t small[512], *body = size <= sizeof small ? small : size <= GN_REPLY_BYTES_MAX ? malloc(size) : NULL;
+    if (!body) {
+        m.code = CUDA_ERROR_OUT_OF_MEMORY;
+        size = 0;
+    } else if (size) {
+        struct gn_cursor c = gn_cursor_over(body, size);
+        codec->encode_out(&c, out);
+    }
+    gn_print_forward(w);
+    pthread_mutex_lock(&l->lock);
+    m.latched = (int32_t)l->latched;
+    m.latched_op = l->latched_op;
+    l->latched = CUDA_SUCCESS;
+    pthread_mutex_unlock(&l->lock);
+    m.size_bytes = (uint32_t)size;
+    gn_output_push(w->output, &m, body);
+    if (body != small)
+        free(body);
+    atomic_fetch_add_explicit(&w->status->replies, 1, memory_order_relaxed);
+    if (flush)
+        gn_output_flush(w->output);
+}
+
+void gn_reply_now(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out)
+{
+    gn_commands_reply(w, sequence, op, r, out, true);
+}
+
+static bool is_sync(uint16_t op) { return gn_api[op].class == GN_SYNC || gn_api[op].class == GN_CACHED; }
+
+int gn_request_finish(struct gn_worker *w, struct gn_request *q, CUresult r, const void *out)
+{
+    if (q->error)
+        return -EPROTO;
+    if (is_sync(q->op)) {
+        if (r != GN_DEFERRED)
+            gn_commands_reply(w, q->sequence, q->op, r, out, true);
+        return 0;
+    }
+    // A command on a handle that was never made does nothing; the error of its making is latched already.
+    if (r && !q->dropped)
+        gn_commands_latch(w, q->op, r);
+    if (q->confirm)
+        gn_commands_reply(w, q->sequence, q->op, CUDA_SUCCESS, NULL, true);
+    return 0;
+}
+
+int gn_request_malformed(struct gn_worker *w, struct gn_request *q)
+{
+    (void)w;
+    q->error = "a command whose body has the wrong size";
+    return -EPROTO;
+}
+
+int gn_request_dropped(struct gn_worker *w, struct gn_request *q)
+{
+    return gn_request_finish(w, q, CUDA_ERROR_INVALID_HANDLE, NULL);
+}
+
+// --- acknowledging
+
+static void push_ack(struct gn_commands *l)
+{
+    struct gn_message m = {.kind = GN_MESSAGE_ACK};
+    gn_output_push(l->worker->output, &m, NULL);
+    gn_output_flush(l->worker->output);
+}
+
+static void reap_until_free(struct gn_worker *w, void *data)
+{
+    struct gn_commands *l = *(struct gn_commands **)data;
+    struct timespec pause = {.tv_nsec = 50000};
+    bool over = false;
+    while (!over && gn_staging_busy(w->staging) && !gn_staging_reap(w->staging)) {
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 1000000)
+            pause.tv_nsec *= 2;
+        pthread_mutex_lock(&l->lock);
+        over = l->over;
+        pthread_mutex_unlock(&l->lock);
+    }
+    push_ack(l);
+    pthread_mutex_lock(&l->lock);
+    l->reaping = false;
+    pthread_mutex_unlock(&l->lock);
+}
+
+// By the thread that runs commands, when it is through with what there was: lets the client use its room again. An eighth of the ring or of
+// the slots is worth a message of its own; a client that waits for room is told of anything.
+static void acknowledge(struct gn_commands *l)
+{
+    struct gn_worker *w = l->worker;
+    uint32_t small, large;
+    gn_staging_reap(w->staging);
+    gn_staging_freed(w->staging, &small, &large);
+    gn_output_taken(w->output, l->taken);
+    pthread_mutex_lock(&l->lock);
+    bool changed = l->taken != l->told_taken || small != l->told_small || large != l->told_large;
+    bool much = l->taken - l->told_taken >= l->ring_bytes / 8 || small - l->told_small >= GN_SMALL_SLOTS / 8 ||
+                large - l->told_large >= w->limits.window_bytes / w->limits.chunk_bytes / 8 + 1;
+    bool tell = changed && (much || l->starved);
+    bool reap = l->starved && !tell && !l->reaping && gn_staging_busy(w->staging);
+    if (tell || reap)
+        l->starved = false;
+    if (reap)
+        l->reaping = true;
+    pthread_mutex_unlock(&l->lock);
+    if (tell) {
+        l->told_taken = l->taken;
+        l->told_small = small;
+        l->told_large = large;
+        push_ack(l);
+    }
+    if (reap && gn_wait_run(w, reap_until_free, &l, sizeof l))
+        push_ack(l);
+}
+
+// --- reading
+
+static int fill(struct gn_commands *l)
+{
+    if (l->at == l->end)
+        l->at = l->end = 0;
+    if (l->at) {
+        memmove(l->buffer, l->buffer + l->at, l->end - l->at);
+        l->end -= l->at;
+        l->at = 0;
+    }
+    struct iovec piece = {.iov_base = l->buffer + l->end, .iov_len = BUFFER_BYTES - l->end};
+    ssize_t n = l->link->ops->recv(l->link, &piece, 1, 1);
+    if (n <= 0)
+        return fail(l, (int)n, n ? "receiving failed" : "the client has gone");
+    l->end += (size_t)n;
+    atomic_fetch_add_explicit(&l->worker->status->received_bytes, (uint64_t)n, memory_order_relaxed);
+    return 0;
+}
+
+static int read_payload(struct gn_commands *l, uint8_t *to, size_t size_bytes)
+{
+    uint8_t padding[8];
+    size_t left = size_bytes, pad = gn_pad8(size_bytes) - size_bytes;
+    while (left + pad) {
+        size_t have = l->end - l->at;
+        if (have) {
+            size_t n = left ? (have < left ? have : left) : have < pad ? have : pad;
+            memcpy(left ? to : padding, l->buffer + l->at, n);
+            l->at += n;
+            to += left ? n : 0;
+            *(left ? &left : &pad) -= n;
+        } else if (left > BUFFER_BYTES / 4) {
+            struct iovec piece = {.iov_base = to, .iov_len = left};
+            ssize_t n = l->link->ops->recv(l->link, &piece, 1, 1);
+            if (n <= 0)
+                return fail(l, (int)n, n ? "receiving failed" : "the client has gone");
+            to += n;
+            left -= (size_t)n;
+            atomic_fetch_add_explicit(&l->worker->status->received_bytes, (uint64_t)n, memory_order_relaxed);
+        } else {
+            int error = fill(l);
+            if (error)
+                return error;
+        }
+    }
+    atomic_fetch_add_explicit(&l->worker->status->payload_in_bytes, size_bytes, memory_order_relaxed);
+    return 0;
+}
+
+static int control(struct gn_commands *l, const struct frame *f)
+{
+    struct gn_worker *w = l->worker;
+    uint64_t body[3] = {0};
+    size_t size = f->head.size_bytes - sizeof f->head;
+    memcpy(body, f->body, size < sizeof body ? size : sizeof body);
+    bool payload = f->head.flags & GN_COMMAND_PAYLOAD;
+    switch (f->head.op) {
+    case GN_CONTROL_HOST_DONE:
+        if (payload || size != 8 || !gn_host_done(w, body[0]))
+            return fail(l, -EPROTO, "the end of a host function that does not run");
+        return 0;
+    case GN_CONTROL_STARVED:
+        if (payload || size)
+            return fail(l, -EPROTO, "a malformed control frame");
+        pthread_mutex_lock(&l->lock);
+        l->starved = true;
+        pthread_mutex_unlock(&l->lock);
+        return 0;
+    case GN_CONTROL_PULLED: {
+        void *place = payload && size == 24 ? gn_pull_place(w, body[1], body[2], body[0]) : NULL;
+        if (!place)
+            return fail(l, -EPROTO, "bytes of a copy that nobody asked for");
+        int error = read_payload(l, place, body[0]);
+        if (!error)
+            gn_pull_arrived(w, body[1], body[2]);
+        return error;
+    }
+    default: return fail(l, -EPROTO, "an unknown control frame");
+    }
+}
+
+// Reads the payload of a command into a slot of the staging.
+static int command_payload(struct gn_commands *l, struct frame *f)
+{
+    uint64_t size = 0;
+    f->payload = (struct gn_payload){.slot = -1};
+    bool expected = gn_codecs[f->head.op].payload;
+    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && f->head.size_bytes < sizeof f->head + 8))
+        return fail(l, -EPROTO, "a command with payload where none belongs, or without");
+    if (!expected)
+        return 0;
+    memcpy(&size, f->body, sizeof size);
+    if (!size || size > l->worker->limits.chunk_bytes)
+        return fail(l, -EPROTO, "payload of no bytes, or of more than was agreed");
+    bool small = size <= GN_SMALL_PAYLOAD_BYTES;
+    f->payload.slot = gn_staging_take(l->worker->staging, small ? GN_SLOT_SMALL : GN_SLOT_LARGE);
+    if (f->payload.slot < 0)
+        return fail(l, -EPROTO, "more payload than the window allows");
+    f->payload.data = gn_staging_data(l->worker->staging, f->payload.slot);
+    f->payload.size_bytes = size;
+    if (small)
+        l->position += gn_pad8(size);
+    f->end = l->position;
+    return read_payload(l, f->payload.data, size);
+}
+
+// --- running
+
+static int run(struct gn_commands *l, struct frame *f)
+{
+    struct gn_worker *w = l->worker;
+    if (!f->head.op) { // padding: only its room counts
+        l->taken = f->end;
+        return 0;
+    }
+    struct gn_request q = {.sequence = ++l->sequence, .op = f->head.op, .confirm = f->head.flags & GN_COMMAND_CONFIRM};
+    if (f->payload.slot >= 0)
+        q.payload = &f->payload;
+    // A busy gate opens only when the reader goes on, and any call of the driver may wait for it: a full queue, a free, a load.
+    if (gn_gates_busy(w))
+        gn_commands_aside(w);
+    if (w->scope && f->head.op != GN_OP_scope)
+        gn_use_context(w, w->scope->context);
+    struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);
+    int error = gn_dispatch[f->head.op](w, &q, &body);
+    if (q.payload && !q.payload->taken)
+        gn_staging_release(w->staging, q.payload->slot);
+    l->taken = f->end;
+    atomic_fetch_add_explicit(&w->status->commands, 1, memory_order_relaxed);
+    return error ? fail(l, error, q.error ? q.error : "a malformed command") : 0;
+}
+
+static int park(struct gn_commands *l, const struct frame *f)
+{
+    size_t size = f->head.size_bytes - sizeof f->head;
+    struct parked *p = malloc(sizeof *p + size);
+    if (!p)
+        return fail(l, -ENOMEM, "no memory to park a command");
+    p->next = NULL;
+    p->frame = *f;
+    p->frame.body = p->bytes;
+    memcpy(p->bytes, f->body, size);
+    *l->last = p;
+    l->last = &p->next;
+    return 0;
+}
+
+// A command of this thread ran aside and is through: now those that were parked meanwhile, in their order, until there are none.
+static void run_parked(struct gn_commands *l)
+{
+    for (;;) {
+        pthread_mutex_lock(&l->lock);
+        struct parked *p = l->first;
+        if (p) {
+            l->first = p->next;
+            if (!l->first)
+                l->last = &l->first;
+        }
+        bool done = !p || l->over;
+        if (done) {
+            l->aside = false;
+            runs_aside = false;
+        }
+        pthread_mutex_unlock(&l->lock);
+        if (p && !done)
+            run(l, &p->frame);
+        free(p);
+        if (done)
+            return;
+        acknowledge(l);
+    }
+}
+
+// One frame. With the reader's role, which it loses when its command goes aside.
+static int read_one(struct gn_commands *l)
+{
+    struct frame f;
+    memcpy(&f.head, l->buffer + l->at, sizeof f.head);
+    f.body = l->buffer + l->at + sizeof f.head;
+    l->at += f.head.size_bytes;
+    if (f.head.flags & GN_COMMAND_CONTROL)
+        return control(l, &f);
+    l->position += f.head.size_bytes;
+    f.end = l->position;
+    if (f.head.op >= GN_OPS || (f.head.op && !gn_dispatch[f.head.op]))
+        return fail(l, -EPROTO, "an unknown command");
+    int error = command_payload(l, &f);
+    if (error)
+        return error;
+    pthread_mutex_lock(&l->lock);
+    bool parks = l->aside;
+    if (parks)
+        error = park(l, &f);
+    pthread_mutex_unlock(&l->lock);
+    return parks ? error : run(l, &f);
+}
+
+static bool frame_is_whole(struct gn_commands *l, int *error)
+{
+    struct gn_command head;
+    size_t have = l->end - l->at;
+    if (have < sizeof head)
+        return false;
+    memcpy(&head, l->buffer + l->at, sizeof head);
+    // Padding is as long as what was left of the client's ring: its bytes mean nothing, but it is one frame.
+    bool padding = !head.op && !head.flags;
+    if (head.size_bytes < sizeof head || head.size_bytes % 8 || head.size_bytes > (padding ? l->ring_bytes : GN_COMMAND_BYTES_MAX)) {
+        *error = fail(l, -EPROTO, "a frame of an impossible size");
+        return false;
+    }
+    return have >= head.size_bytes;
+}
+
+static void read_until_lost(struct gn_commands *l)
+{
+    int error = 0;
+    while (!error) {
+        while (!error && frame_is_whole(l, &error)) {
+            error = read_one(l);
+            if (runs_aside) {
+                run_parked(l);
+                return;
+            }
+        }
+        if (error)
+            break;
+        pthread_mutex_lock(&l->lock);
+        bool mine = !l->aside;
+        pthread_mutex_unlock(&l->lock);
+        if (mine)
+            acknowledge(l);
+        gn_output_flush(l->worker->output);
+        error = fill(l);
+    }
+    pthread_mutex_lock(&l->lock);
+    l->reading = false;
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void *serve(void *loop)
+{
+    struct gn_commands *l = loop;
+    pthread_mutex_lock(&l->lock);
+    while (!l->over) {
+        if (l->reading) {
+            pthread_cond_wait(&l->changed, &l->lock);
+            continue;
+        }
+        l->reading = true;
+        pthread_mutex_unlock(&l->lock);
+        read_until_lost(l);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+void gn_commands_aside(struct gn_worker *w)
+{
+    struct gn_commands *l = w->commands;
+    if (runs_aside)
+        return;
+    pthread_mutex_lock(&l->lock);
+    runs_aside = true;
+    l->aside = true;
+    l->reading = false;
+    bool start = l->threads < 2;
+    l->threads += start;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    pthread_t thread;
+    if (start && pthread_create(&thread, NULL, serve, l) == 0)
+        pthread_detach(thread);
+    else if (start)
+        fail(l, -EAGAIN, "no second thread to read with");
+}
+
+int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)
+{
+    struct gn_commands *l = calloc(1, sizeof *l);
+    if (!l)
+        return -ENOMEM;
+    l->buffer = malloc(BUFFER_BYTES);
+    if (!l->buffer) {
+        free(l);
+        return -ENOMEM;
+    }
+    l->worker = w;
+    l->link = link;
+    l->ring_bytes = ring_bytes;
+    l->last = &l->first;
+    l->threads = 1;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    *loop = l;
+    return 0;
+}
+
+int gn_commands_run(struct gn_commands *l)
+{
+    serve(l);
+    pthread_mutex_lock(&l->lock);
+    int result = l->result;
+    const char *error = l->error;
+    pthread_mutex_unlock(&l->lock);
+    if (!result) {
+        gn_log(GN_LOG_DEBUG, "%s", error);
+        return 0;
+    }
+    gn_log(GN_LOG_WARN, "session ended: %s", error);
+    struct gn_message m = {.kind = GN_MESSAGE_GOODBYE, .code = CUDA_ERROR_UNKNOWN, .size_bytes = (uint32_t)strlen(error)};
+    gn_output_push(l->worker->output, &m, error);
+    gn_output_drain(l->worker->output, 1000);
+    return result == -EPROTO ? -EPROTO : result;
+}

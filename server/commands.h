@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command stream: reading commands and running them in their order.
+//
+// One thread reads and runs. Only when a command may block for the client's sake (a gate is busy, so the driver may wait for what only the
+// client can bring) does another thread go on reading: it handles control frames at once and parks commands; the first thread runs the parked
+// ones when it is through.
+#ifndef GN_SERVER_COMMANDS_H
+#define GN_SERVER_COMMANDS_H
+
+#include "remoting/link.h"
+#include "server/dispatch.h"
+
+struct gn_commands;
+
+int gn_commands_open(struct gn_commands **commands, struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes);
+
+// Until the client has gone (0), broke the protocol (-EPROTO, the reason is logged and told), or the link failed (-errno).
+int gn_commands_run(struct gn_commands *commands);
+
+// From a handler: what follows may block. Another thread reads from now on, until this command is done.
+void gn_commands_aside(struct gn_worker *w);
+
+// An error of a posted command: the first one is told with the next reply.
+void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r);
+
+void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out, bool flush);
+
+#endif

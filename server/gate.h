@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gates: a stream stops at one until the client has done something (run a host function, sent bytes of a pinned buffer). The stream waits on a
+// word of pinned memory, so the driver's callback thread and the other streams go on.
+#ifndef GN_SERVER_GATE_H
+#define GN_SERVER_GATE_H
+
+#include "server/worker.h"
+
+struct gn_gates;
+
+struct gn_pass { // one passage through a gate
+    int gate;
+    uint32_t value;
+};
+
+int gn_gates_open(struct gn_gates **gates, struct gn_worker *w);
+
+bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass);            // false: every gate is in use
+CUresult gn_gate_wait(struct gn_worker *w, CUstream stream, struct gn_pass pass); // the stream stops here
+void gn_gate_pass(struct gn_worker *w, struct gn_pass pass);             // it may go on; the gate is free again
+int gn_gates_busy(const struct gn_worker *w);                            // streams that stop, or will, until the client has done something
+void gn_gates_stop(struct gn_worker *w);                                 // the session is over: lets everything through
+
+#endif

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies: payload from the client to the device, data from the device to the client, and within the device's memory.
+#include <stdlib.h>
+
+#include "server/box.h"
+#include "server/commands.h"
+#include "server/output.h"
+#include "server/print.h"
+#include "server/run.h"
+#include "server/staging.h"
+#include "server/wait.h"
+
+CUresult gn_run_write(struct gn_worker *w, struct gn_request *q, const struct gn_args_write *a, struct gn_out_write *o)
+{
+    (void)o;
+    struct gn_device_box box = {a->address, a->pitch_bytes, 0, a->width_bytes, a->rows, 1};
+    uint64_t size;
+    CUstream stream;
+    if (!q->payload || !gn_device_box_bytes(&box, &size) || size != q->payload->size_bytes) {
+        q->error = "a write whose payload has another size than its box";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (!gn_find_stream(w, q, a->stream, &stream))
+        return CUDA_ERROR_INVALID_HANDLE;
+    struct gn_piece whole = {a->address, a->pitch_bytes, a->width_bytes, a->rows};
+    CUresult r = gn_piece_write(w, &whole, q->payload->data, stream);
+    if (r == CUDA_SUCCESS) {
+        q->payload->taken = true;
+        r = gn_staging_release_after(w->staging, q->payload->slot, stream);
+    }
+    return r;
+}
+
+// --- to the client
+
+struct read_job {
+    uint64_t sequence, transfer, size_bytes;
+    struct gn_device_box box;
+    CUstream stream;
+    struct gn_wait_pair pair; // the first piece's
+    int slot;                 // of the first piece, already on its way; -1: nothing is
+};
+
+static void push_data(struct gn_worker *w, uint64_t transfer, uint64_t offset, uint64_t size_bytes, int slot)
+{
+    struct gn_message m = {.kind = GN_MESSAGE_DATA, .id = transfer, .value = offset, .size_bytes = (uint32_t)size_bytes};
+    gn_output_push_slot(w->output, &m, slot);
+}
+
+// A copy that is small enough for one slot, on its way already.
+static void finish_read(struct gn_worker *w, void *data)
+{
+    const struct read_job *job = data;
+    CUresult r = gn_use_context(w, job->pair.context);
+    if (!r)
+        r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
+    gn_wait_pair_give(w, &job->pair);
+    if (r)
+        gn_staging_release(w->staging, job->slot);
+    else
+        push_data(w, job->transfer, 0, job->size_bytes, job->slot);
+    gn_reply_now(w, job->sequence, GN_OP_read, r, NULL);
+}
+
+// A large copy: piece after piece, one on its way from the device while the one before goes to the client. Its caller waits, so that nothing of
+// its own can come in between; commands of other threads may, as they may with a local driver.
+static void read_pieces(struct gn_worker *w, void *data)
+{
+    const struct read_job *job = data;
+    CUresult r = gn_use_context(w, job->pair.context);
+    uint64_t sent = 0, asked = 0, before_bytes = 0;
+    int before = -1;
+    while (!r && sent < job->size_bytes) {
+        int slot = -1;
+        uint64_t bytes = 0;
+        if (asked < job->size_bytes) {
+            slot = gn_staging_take_out(w->staging);
+            if (slot < 0) {
+                r = CUDA_ERROR_DEINITIALIZED; // the session is over
+                break;
+            }
+            struct gn_piece piece = gn_device_box_piece(&job->box, asked, w->limits.chunk_bytes);
+            bytes = gn_piece_bytes(&piece);
+            if (before >= 0) // the piece before must have arrived before this event is recorded anew
+                r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
+            if (!r)
+                r = gn_piece_read(w, &piece, gn_staging_data(w->staging, slot), job->stream);
+            if (!r)
+                r = GN_DRIVER(w, cuEventRecord, job->pair.event, job->stream);
+        } else {
+            r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
+        }
+        if (r) {
+            if (slot >= 0)
+                gn_staging_release(w->staging, slot);
+            break;
+        }
+        if (before >= 0) {
+            push_data(w, job->transfer, sent, before_bytes, before);
+            gn_output_flush(w->output);
+            sent += before_bytes;
+        }
+        before = slot;
+        before_bytes = bytes;
+        asked += bytes;
+    }
+    if (before >= 0 && r)
+        gn_staging_release(w->staging, before);
+    gn_wait_pair_give(w, &job->pair);
+    gn_reply_now(w, job->sequence, GN_OP_read, r, NULL);
+}
+
+CUresult gn_run_read(struct gn_worker *w, struct gn_request *q, const struct gn_args_read *a, struct gn_out_read *o)
+{
+    (void)o;
+    struct read_job job = {.sequence = q->sequence,
+                           .transfer = a->transfer,
+                           .box = {a->address, a->pitch_bytes, a->slice_bytes, a->width_bytes, a->rows, a->slices},
+                           .slot = -1};
+    if (!gn_device_box_bytes(&job.box, &job.size_bytes)) {
+        q->error = "a read of no bytes, or of too many";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (!gn_find_stream(w, q, a->stream, &job.stream))
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = gn_wait_pair_take(w, &job.pair);
+    if (r)
+        return r;
+    struct gn_piece first = gn_device_box_piece(&job.box, 0, w->limits.chunk_bytes);
+    if (gn_piece_bytes(&first) == job.size_bytes)
+        job.slot = gn_staging_take(w->staging, GN_SLOT_OUT);
+    if (job.slot >= 0) {
+        r = gn_piece_read(w, &first, gn_staging_data(w->staging, job.slot), job.stream);
+        if (!r)
+            r = GN_DRIVER(w, cuEventRecord, job.pair.event, job.stream);
+    }
+    if (!r)
+        r = gn_wait_run(w, job.slot >= 0 ? finish_read : read_pieces, &job, sizeof job);
+    if (r == CUDA_SUCCESS)
+        return GN_DEFERRED;
+    if (job.slot >= 0)
+        gn_staging_release(w->staging, job.slot);
+    gn_wait_pair_give(w, &job.pair);
+    return r;
+}
+
+struct arrival { // of a piece of an asynchronous copy, told by the stream itself
+    struct gn_worker *worker;
+    uint64_t transfer, offset, size_bytes;
+    int slot;
+    bool last;
+};
+
+static void tell_done(struct gn_worker *w, uint64_t transfer, CUresult r)
+{
+    struct gn_message m = {.kind = GN_MESSAGE_DONE, .id = transfer, .code = (int32_t)r};
+    gn_output_push(w->output, &m, NULL);
+    gn_output_flush(w->output);
+}
+
+// On the driver's callback thread, before anything that waits for the stream to be through: the data goes out before the word that it is there.
+static void arrived(void *data)
+{
+    struct arrival *a = data;
+    push_data(a->worker, a->transfer, a->offset, a->size_bytes, a->slot);
+    if (a->last)
+        tell_done(a->worker, a->transfer, CUDA_SUCCESS);
+    else
+        gn_output_flush(a->worker->output);
+    free(a);
+}
+
+static CUresult read_piece_async(struct gn_worker *w, const struct arrival *like, const struct gn_piece *piece, CUstream stream)
+{
+    struct arrival *a = malloc(sizeof *a);
+    if (!a)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *a = *like;
+    a->slot = gn_staging_take(w->staging, GN_SLOT_OUT);
+    if (a->slot < 0) { // the stream may hold them all for as long as the client likes
+        gn_commands_aside(w);
+        a->slot = gn_staging_take_out(w->staging);
+    }
+    CUresult r = a->slot < 0 ? CUDA_ERROR_DEINITIALIZED : gn_piece_read(w, piece, gn_staging_data(w->staging, a->slot), stream);
+    if (!r)
+        r = GN_DRIVER(w, cuLaunchHostFunc, stream, arrived, a);
+    if (r) {
+        if (a->slot >= 0)
+            gn_staging_release(w->staging, a->slot);
+        free(a);
+    }
+    return r;
+}
+
+CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const struct gn_args_read_async *a, struct gn_out_read_async *o)
+{
+    (void)o;
+    struct gn_device_box box = {a->address, a->pitch_bytes, a->slice_bytes, a->width_bytes, a->rows, a->slices};
+    uint64_t size;
+    CUstream stream;
+    if (!gn_device_box_bytes(&box, &size)) {
+        q->error = "a read of no bytes, or of too many";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    CUresult r = CUDA_SUCCESS;
+    if (!gn_find_stream(w, q, a->stream, &stream))
+        r = CUDA_ERROR_INVALID_HANDLE;
+    for (uint64_t offset = 0; !r && offset < size;) {
+        struct gn_piece piece = gn_device_box_piece(&box, offset, w->limits.chunk_bytes);
+        uint64_t bytes = gn_piece_bytes(&piece);
+        struct arrival like = {.worker = w, .transfer = a->transfer, .offset = offset, .size_bytes = bytes, .last = offset + bytes == size};
+        r = read_piece_async(w, &like, &piece, stream);
+        offset += bytes;
+    }
+    if (r)
+        tell_done(w, a->transfer, r);
+    return r;
+}
+
+// --- within the device's memory
+
+CUresult gn_run_copy(struct gn_worker *w, struct gn_request *q, const struct gn_args_copy *a, struct gn_out_copy *o)
+{
+    (void)o;
+    struct gn_device_box to = {a->destination, a->destination_pitch_bytes, a->destination_slice_bytes, a->width_bytes, a->rows, a->slices};
+    uint64_t size;
+    CUstream stream;
+    if (!gn_device_box_bytes(&to, &size)) {
+        q->error = "a copy of no bytes, or of too many";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (!gn_find_stream(w, q, a->stream, &stream))
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (a->rows == 1 && a->slices == 1)
+        return GN_DRIVER(w, cuMemcpyDtoDAsync_v2, a->destination, a->source, a->width_bytes, stream);
+    CUresult r = CUDA_SUCCESS;
+    for (uint64_t slice = 0; !r && slice < a->slices; slice++) {
+        CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = a->source + slice * a->source_slice_bytes,
+                           .srcPitch = a->source_pitch_bytes, .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                           .dstDevice = a->destination + slice * a->destination_slice_bytes, .dstPitch = a->destination_pitch_bytes,
+                           .WidthInBytes = a->width_bytes, .Height = a->rows};
+        r = GN_DRIVER(w, cuMemcpy2DAsync_v2, &c, stream);
+    }
+    return r;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collecting images that the client uploads, and checking them before a driver sees them.
+//
+// cuModuleLoadData is told no length: a driver reads as far as the image's headers say. So an image whose headers say more than was sent,
+// or that holds pointers (what nvcc's host code calls a wrapper), never reaches it.
+#include "server/run_image.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/log.h"
+#include "server/run_state.h"
+
+enum { TAIL_BYTES = 16 }; // zeros behind an image: a PTX text ends at one
+
+struct upload {
+    bool used, refused; // refused: over the limit; its pieces are not kept
+    uint32_t number;
+    uint64_t total_bytes, filled_bytes;
+    uint8_t *data;
+};
+
+struct gn_images {
+    struct upload uploads[GN_UPLOADS_MAX];
+    uint64_t held_bytes; // of all uploads
+};
+
+static struct upload *find(struct gn_images *images, uint32_t number, bool used)
+{
+    for (int i = 0; images && i < GN_UPLOADS_MAX; i++)
+        if (images->uploads[i].used == used && (!used || images->uploads[i].number == number))
+            return &images->uploads[i];
+    return NULL;
+}
+
+static CUresult begin(struct gn_worker *w, struct upload *u, uint32_t number, uint64_t total_bytes)
+{
+    *u = (struct upload){.used = true, .number = number, .total_bytes = total_bytes};
+    u->refused = total_bytes > w->limits.image_bytes - w->images->held_bytes || !(u->data = malloc(total_bytes + TAIL_BYTES));
+    if (u->refused)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    memset(u->data + total_bytes, 0, TAIL_BYTES);
+    w->images->held_bytes += total_bytes;
+    return CUDA_SUCCESS;
+}
+
+CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_part *a, struct gn_out_image_part *o)
+{
+    (void)o;
+    const void *data = q->payload ? q->payload->data : NULL;
+    uint64_t size_bytes = q->payload ? q->payload->size_bytes : 0;
+    if (!w->images && !(w->images = calloc(1, sizeof *w->images)))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!a->total_bytes || a->offset_bytes > a->total_bytes || size_bytes > a->total_bytes - a->offset_bytes) {
+        q->error = "a piece of an image that reaches beyond the image";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    struct upload *u = find(w->images, a->upload, true);
+    CUresult r = CUDA_SUCCESS;
+    if (!u) {
+        u = find(w->images, 0, false);
+        if (!u)
+            return CUDA_ERROR_OUT_OF_MEMORY; // the load that follows finds no image
+        if (a->offset_bytes)
+            return CUDA_ERROR_INVALID_VALUE; // its first piece found no room
+        r = begin(w, u, a->upload, a->total_bytes);
+    }
+    if (u->total_bytes != a->total_bytes || (!u->refused && u->filled_bytes != a->offset_bytes)) {
+        q->error = "a piece of an image out of its place";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (u->refused)
+        return r;
+    if (size_bytes)
+        memcpy(u->data + u->filled_bytes, data, size_bytes);
+    u->filled_bytes += size_bytes;
+    return r;
+}
+
+// Walks everything that a driver will walk.
+static int check(const void *image, size_t size_bytes, struct gn_image_error *error)
+{
+    struct gn_image probed;
+    int result = gn_image_probe(image, size_bytes + 1, &probed); // with a zero: a PTX text may come without its own
+    *error = probed.error;
+    if (result)
+        return result;
+    if (probed.kind == GN_IMAGE_WRAPPER) {
+        error->reason = "a wrapper holds addresses of another process";
+        return -EINVAL;
+    }
+    if (probed.kind == GN_IMAGE_FATBIN) {
+        struct gn_fatbin_iter it;
+        struct gn_fatbin_entry entry;
+        result = gn_fatbin_begin(&it, image, size_bytes);
+        while (!result && (result = gn_fatbin_next(&it, &entry)) > 0)
+            result = 0;
+        *error = it.error;
+    } else if (probed.kind == GN_IMAGE_CUBIN) {
+        struct gn_cubin cubin;
+        result = gn_cubin_open(&cubin, image, probed.size_bytes);
+        *error = cubin.error;
+    }
+    return result;
+}
+
+CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image, size_t *size_bytes)
+{
+    struct upload *u = find(w->images, upload, true);
+    struct gn_image_error error = {0};
+    *image = NULL;
+    *size_bytes = 0;
+    if (!u)
+        return CUDA_ERROR_INVALID_IMAGE;
+    if (u->refused) {
+        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: over limits.images", (unsigned long long)u->total_bytes);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    if (u->filled_bytes != u->total_bytes)
+        return CUDA_ERROR_INVALID_IMAGE;
+    int result = check(u->data, u->total_bytes, &error);
+    if (result) {
+        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: %s, at offset %llu", (unsigned long long)u->total_bytes,
+               error.reason ? error.reason : "malformed", (unsigned long long)error.offset_bytes);
+        return CUDA_ERROR_INVALID_IMAGE;
+    }
+    *image = u->data;
+    *size_bytes = u->total_bytes;
+    return CUDA_SUCCESS;
+}
+
+void gn_image_drop(struct gn_worker *w, uint32_t upload)
+{
+    struct upload *u = find(w->images, upload, true);
+    if (!u)
+        return;
+    if (!u->refused)
+        w->images->held_bytes -= u->total_bytes;
+    free(u->data);
+    *u = (struct upload){0};
+}
+
+void gn_images_close(struct gn_worker *w)
+{
+    for (int i = 0; w->images && i < GN_UPLOADS_MAX; i++)
+        free(w->images->uploads[i].data);
+    free(w->images);
+    w->images = NULL;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images on their way from the client: collected piece by piece, checked, handed to the driver.
+#ifndef GN_SERVER_RUN_IMAGE_H
+#define GN_SERVER_RUN_IMAGE_H
+
+#include "server/run.h"
+
+// The image of an upload: whole, and safe to hand to a driver that believes its headers. It stays until gn_image_drop.
+CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image, size_t *size_bytes);
+void gn_image_drop(struct gn_worker *w, uint32_t upload);
+
+#endif

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// The session's device memory: allocating and freeing it, within the session's limit, and knowing which addresses are its.
+//
+// The list is a hash table by address with linear probing and no tombstones: a hundred thousand allocations are added and removed in
+// any order, and a free of an address that is not the session's is refused here, before the driver sees it.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server/run.h"
+#include "server/run_state.h"
+
+enum {
+    SLOTS_MIN = 1024,
+    GRAIN_BYTES = 512, // what the driver rounds small allocations up to, at least: what a session is charged
+};
+
+struct allocation {
+    uint64_t address; // 0: free slot
+    uint64_t size_bytes, context;
+};
+
+struct gn_memory_list {
+    struct allocation *slots;
+    size_t slot_count, count; // slot_count: a power of two, at least twice count
+};
+
+static size_t home(const struct gn_memory_list *m, uint64_t address)
+{
+    return (size_t)((address >> 9) * 0x9e3779b97f4a7c15u >> 20) & (m->slot_count - 1);
+}
+
+static struct allocation *slot_of(const struct gn_memory_list *m, uint64_t address)
+{
+    size_t i = home(m, address);
+    while (m->slots[i].address && m->slots[i].address != address)
+        i = (i + 1) & (m->slot_count - 1);
+    return &m->slots[i];
+}
+
+static int grow(struct gn_memory_list *m)
+{
+    struct gn_memory_list bigger = {.slot_count = m->slot_count ? 2 * m->slot_count : SLOTS_MIN, .count = m->count};
+    bigger.slots = calloc(bigger.slot_count, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->slot_count; i++)
+        if (m->slots[i].address)
+            *slot_of(&bigger, m->slots[i].address) = m->slots[i];
+    free(m->slots);
+    *m = bigger;
+    return 0;
+}
+
+// Makes room for one more, before the driver is asked: what it gave is then never lost.
+static CUresult reserve(struct gn_worker *w, uint64_t size_bytes)
+{
+    if (!w->memory && !(w->memory = calloc(1, sizeof *w->memory)))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (w->memory->count >= GN_ALLOCATIONS_MAX || (2 * (w->memory->count + 1) > w->memory->slot_count && grow(w->memory)))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (w->limits.memory_bytes &&
+        (w->memory_used_bytes > w->limits.memory_bytes || size_bytes > w->limits.memory_bytes - w->memory_used_bytes))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    return CUDA_SUCCESS;
+}
+
+static void tell(struct gn_worker *w)
+{
+    if (w->status)
+        atomic_store_explicit(&w->status->memory_bytes, w->memory_used_bytes, memory_order_relaxed);
+}
+
+static void add(struct gn_worker *w, uint64_t address, uint64_t size_bytes)
+{
+    struct allocation *slot = slot_of(w->memory, address);
+    if (slot->address) // the driver gave the same address again: it freed it by itself
+        w->memory_used_bytes -= slot->size_bytes;
+    else
+        w->memory->count++;
+    *slot = (struct allocation){.address = address, .size_bytes = size_bytes, .context = w->scope ? w->scope->id : 0};
+    w->memory_used_bytes += size_bytes;
+    tell(w);
+}
+
+// Closes the gap: whatever stands behind it and may stand in it moves up.
+static void take_out(struct gn_memory_list *m, struct allocation *slot)
+{
+    size_t mask = m->slot_count - 1, gap = (size_t)(slot - m->slots);
+    for (size_t i = (gap + 1) & mask; m->slots[i].address; i = (i + 1) & mask) {
+        size_t from_home = (i - home(m, m->slots[i].address)) & mask;
+        if (from_home >= ((i - gap) & mask)) {
+            m->slots[gap] = m->slots[i];
+            gap = i;
+        }
+    }
+    m->slots[gap].address = 0;
+    m->count--;
+}
+
+static uint64_t charged(uint64_t size_bytes)
+{
+    return size_bytes > UINT64_MAX - GRAIN_BYTES ? UINT64_MAX : (size_bytes + GRAIN_BYTES - 1) & ~(uint64_t)(GRAIN_BYTES - 1);
+}
+
+CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc *a,
+                             struct gn_out_memory_alloc *o)
+{
+    (void)q;
+    CUdeviceptr address = 0;
+    if (!w->scope)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    CUresult r = reserve(w, charged(a->size_bytes));
+    if (r == CUDA_SUCCESS)
+        r = GN_DRIVER(w, cuMemAlloc_v2, &address, a->size_bytes);
+    if (r == CUDA_SUCCESS)
+        add(w, address, charged(a->size_bytes));
+    o->address = address;
+    return r;
+}
+
+CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc_pitch *a,
+                                   struct gn_out_memory_alloc_pitch *o)
+{
+    (void)q;
+    CUdeviceptr address = 0;
+    size_t pitch = 0;
+    uint64_t least, real;
+    if (!w->scope)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    if (__builtin_mul_overflow(a->width_bytes, a->height, &least))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult r = reserve(w, charged(least));
+    if (r == CUDA_SUCCESS)
+        r = GN_DRIVER(w, cuMemAllocPitch_v2, &address, &pitch, a->width_bytes, a->height, a->element_bytes);
+    if (r != CUDA_SUCCESS)
+        return r;
+    // The pitch is the driver's to choose: only now it is known what this costs.
+    real = charged(pitch * a->height);
+    if (reserve(w, real) != CUDA_SUCCESS) {
+        GN_DRIVER(w, cuMemFree_v2, address);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    add(w, address, real);
+    o->address = address;
+    o->pitch_bytes = pitch;
+    return CUDA_SUCCESS;
+}
+
+CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_free *a, struct gn_out_memory_free *o)
+{
+    (void)q, (void)o;
+    if (!a->address)
+        return CUDA_SUCCESS;
+    struct allocation *slot = w->memory && w->memory->slot_count ? slot_of(w->memory, a->address) : NULL;
+    if (!slot || !slot->address)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult r = GN_DRIVER(w, cuMemFree_v2, a->address);
+    if (r == CUDA_SUCCESS || r == CUDA_ERROR_INVALID_VALUE) { // the second: it is not there any more
+        w->memory_used_bytes -= slot->size_bytes;
+        take_out(w->memory, slot);
+        tell(w);
+    }
+    return r;
+}
+
+bool gn_memory_find(const struct gn_worker *w, uint64_t address, uint64_t *size_bytes)
+{
+    const struct allocation *slot = w->memory && w->memory->slot_count && address ? slot_of(w->memory, address) : NULL;
+    if (!slot || !slot->address)
+        return false;
+    *size_bytes = slot->size_bytes;
+    return true;
+}
+
+void gn_memory_forget_context(struct gn_worker *w, uint64_t context)
+{
+    struct gn_memory_list *m = w->memory;
+    size_t start = 0;
+    if (!m || !m->slot_count)
+        return;
+    while (m->slots[start].address) // no chain runs over a free slot, and half of them are free
+        start++;
+    // Gaps break the chains of those behind them: from the free slot on, each is either dropped or filed anew. It moves at most
+    // towards its home, so what was passed is in order already.
+    for (size_t n = 1; n < m->slot_count; n++) {
+        struct allocation *slot = &m->slots[(start + n) & (m->slot_count - 1)], moved = *slot;
+        if (!moved.address)
+            continue;
+        slot->address = 0;
+        if (moved.context == context) {
+            w->memory_used_bytes -= moved.size_bytes;
+            m->count--;
+        } else {
+            *slot_of(m, moved.address) = moved;
+        }
+    }
+    tell(w);
+}
+
+void gn_memory_close(struct gn_worker *w)
+{
+    if (w->memory)
+        free(w->memory->slots);
+    free(w->memory);
+    w->memory = NULL;
+    w->memory_used_bytes = 0;
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting workers and handing them their session; the worker's side of the same.
+#include "server/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/driver.h"
+
+enum {
+    WORKER_FD = 3,                 // where a worker finds its end of the pair
+    HANDOVER_MAGIC = 0x53534e47,   // "GNSS": what the one message consists of
+};
+
+struct session_page { // shared by the front door and the worker
+    struct gn_session_start start;
+    struct gn_status status;
+};
+
+int gn_spawn(struct gn_child *child, const char *driver)
+{
+    int pair[2], error;
+    char number[16];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    snprintf(number, sizeof number, "%d", WORKER_FD);
+    char *argv[] = {"genie-srv", "--worker", number, "--driver", (char *)(uintptr_t)driver, NULL};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return -errno;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    // Only these survive, whatever else is open here, by us or by who started us. What the driver prints must not mix with our own output.
+    error = posix_spawn_file_actions_adddup2(&actions, pair[1], WORKER_FD);
+    error = error ? error : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    error = error ? error : posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    error = error ? error : posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
+    // A process group of its own: a Ctrl-C in the terminal is the front door's to handle.
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    error = error ? error : posix_spawn(&child->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    close(pair[1]);
+    child->front_fd = pair[0];
+    child->status = NULL;
+    if (error)
+        close(pair[0]);
+    return -error;
+}
+
+static int send_both(int to, int client_fd, int page_fd)
+{
+    uint32_t magic = HANDOVER_MAGIC;
+    int fds[2] = {client_fd, page_fd};
+    union {
+        char bytes[CMSG_SPACE(sizeof fds)];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    ssize_t sent;
+    do
+        sent = sendmsg(to, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd)
+{
+    int fd = memfd_create("genie-session", MFD_CLOEXEC), error = 0;
+    if (fd < 0)
+        return -errno;
+    struct session_page *page = MAP_FAILED;
+    if (ftruncate(fd, sizeof *page))
+        error = -errno;
+    else if ((page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+        error = -errno;
+    if (!error) {
+        page->start = *start;
+        error = send_both(child->front_fd, client_fd, fd);
+    }
+    if (!error)
+        child->status = &page->status;
+    else if (page != MAP_FAILED)
+        munmap(page, sizeof *page);
+    close(fd);
+    return error;
+}
+
+void gn_spawn_release(struct gn_child *child)
+{
+    if (child->status)
+        munmap((char *)child->status - offsetof(struct session_page, status), sizeof(struct session_page));
+    if (child->front_fd >= 0)
+        close(child->front_fd);
+    child->status = NULL;
+    child->front_fd = -1;
+    child->pid = 0;
+}
+
+// --- the worker's side
+
+// 1: both descriptors are there; 0: the front door is gone; negative: what came is not the message.
+static int receive_both(int from, int fds[2])
+{
+    uint32_t magic = 0;
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t got;
+    do
+        got = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return got < 0 && errno != ECONNRESET ? -errno : 0;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (got != sizeof magic || magic != HANDOVER_MAGIC || !header || header->cmsg_type != SCM_RIGHTS ||
+        header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
+        return -EPROTO;
+    memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
+    return 1;
+}
+
+// The front door decides when a worker ends: a signal to the whole process group or control group does not cut a session off, and when the
+// front door dies, however it does, its workers die with it.
+static void settle(void)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "genie-worker");
+}
+
+int gn_spawn_worker_entry(int front_fd, const char *driver)
+{
+    static struct gn_session_start start; // a copy: the page is writable for others
+    int fds[2];
+    char why[256];
+    settle();
+    fcntl(front_fd, F_SETFD, FD_CLOEXEC);
+    // Ahead of the session: finding and mapping the library takes most of the time until the first reply. What is wrong with it is said
+    // when a session needs it.
+    if (driver)
+        gn_driver_load(driver, why, sizeof why);
+    int got = receive_both(front_fd, fds);
+    if (got == 0)
+        return GN_EXIT_OVER;
+    if (got < 0) {
+        gn_log(GN_LOG_ERROR, "a worker was not given its session: %s", strerror(-got));
+        return GN_EXIT_START;
+    }
+    struct session_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+    if (page == MAP_FAILED) {
+        gn_log(GN_LOG_ERROR, "a worker cannot map its page: %s", strerror(errno));
+        return GN_EXIT_START;
+    }
+    close(fds[1]);
+    start = page->start;
+    gn_log_setup(start.log_level, start.session);
+    struct gn_worker_start with = {.fd = fds[0], .front_fd = front_fd, .session = &start, .status = &page->status};
+    return gn_worker_main(&with);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// The staging pool.
+#include "server/staging.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/frame.h"
+#include "server/log.h"
+#include "server/output.h"
+
+enum { PAGE = 4096, EVENTS_KEPT = 256 };
+
+struct busy { // a payload slot that the device still reads
+    int slot;
+    CUevent event;
+    CUcontext context;
+};
+
+struct spare_event {
+    CUevent event;
+    CUcontext context;
+};
+
+struct gn_staging {
+    struct gn_worker *worker;
+    pthread_mutex_t lock; // everything below; never held over a driver call that waits, nor while calling the output
+    pthread_cond_t released;
+    uint8_t *memory;
+    size_t memory_bytes;
+    CUcontext registered; // the context the memory was registered in, or NULL
+    CUdeviceptr device_address;
+    bool refused, stopped;
+    int first[GN_SLOT_KINDS + 1]; // slots of kind k are first[k] .. first[k + 1] - 1
+    int *free_slots[GN_SLOT_KINDS], free_count[GN_SLOT_KINDS];
+    struct busy *busy; // a ring of all payload slots, oldest first
+    int busy_first, busy_count, busy_room;
+    struct spare_event spares[EVENTS_KEPT];
+    int spare_count;
+    uint32_t freed_small, freed_large;
+};
+
+static enum gn_slot_kind kind_of(const struct gn_staging *s, int slot)
+{
+    return slot < s->first[GN_SLOT_LARGE] ? GN_SLOT_SMALL : slot < s->first[GN_SLOT_OUT] ? GN_SLOT_LARGE : GN_SLOT_OUT;
+}
+
+size_t gn_staging_slot_bytes(const struct gn_staging *s, int slot)
+{
+    return kind_of(s, slot) == GN_SLOT_SMALL ? GN_SMALL_PAYLOAD_BYTES : s->worker->limits.chunk_bytes;
+}
+
+void *gn_staging_data(const struct gn_staging *s, int slot)
+{
+    size_t small_bytes = (size_t)s->first[GN_SLOT_LARGE] * GN_SMALL_PAYLOAD_BYTES;
+    if (slot < s->first[GN_SLOT_LARGE])
+        return s->memory + (size_t)slot * GN_SMALL_PAYLOAD_BYTES;
+    return s->memory + small_bytes + (size_t)(slot - s->first[GN_SLOT_LARGE]) * s->worker->limits.chunk_bytes;
+}
+
+struct gn_gate gn_staging_gate(const struct gn_staging *s, int index)
+{
+    size_t offset = s->memory_bytes - GN_GATES * sizeof(uint32_t) + (size_t)index * sizeof(uint32_t);
+    return (struct gn_gate){.word = (volatile uint32_t *)(s->memory + offset),
+                            .address = s->device_address ? s->device_address + offset : 0};
+}
+
+int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
+{
+    struct gn_staging *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_OUT_SLOTS};
+    s->worker = w;
+    s->memory_bytes = GN_SMALL_SLOTS * (size_t)GN_SMALL_PAYLOAD_BYTES +
+                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT]) * w->limits.chunk_bytes +
+                      (GN_GATES * sizeof(uint32_t) + PAGE - 1) / PAGE * PAGE;
+    s->memory = mmap(NULL, s->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE];
+    s->busy = calloc((size_t)s->busy_room, sizeof *s->busy);
+    bool ok = s->memory != MAP_FAILED && s->busy;
+    for (int k = 0; k < GN_SLOT_KINDS; k++) {
+        s->first[k + 1] = s->first[k] + count[k];
+        s->free_slots[k] = calloc((size_t)count[k], sizeof(int));
+        ok = ok && s->free_slots[k];
+        // The lowest slot is taken first: little traffic touches little memory.
+        for (int i = 0; ok && i < count[k]; i++)
+            s->free_slots[k][s->free_count[k]++] = s->first[k + 1] - 1 - i;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->released, NULL);
+    *staging = s;
+    if (ok)
+        return 0;
+    gn_staging_close(s);
+    return -ENOMEM;
+}
+
+void gn_staging_close(struct gn_staging *s)
+{
+    if (s->memory != MAP_FAILED)
+        munmap(s->memory, s->memory_bytes);
+    for (int k = 0; k < GN_SLOT_KINDS; k++)
+        free(s->free_slots[k]);
+    free(s->busy);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->released);
+    free(s);
+}
+
+// With the lock.
+static void give_back(struct gn_staging *s, int slot)
+{
+    enum gn_slot_kind kind = kind_of(s, slot);
+    s->free_slots[kind][s->free_count[kind]++] = slot;
+    s->freed_small += kind == GN_SLOT_SMALL;
+    s->freed_large += kind == GN_SLOT_LARGE;
+    if (kind == GN_SLOT_OUT)
+        pthread_cond_signal(&s->released);
+}
+
+void gn_staging_freed(struct gn_staging *s, uint32_t *small, uint32_t *large)
+{
+    pthread_mutex_lock(&s->lock);
+    *small = s->freed_small;
+    *large = s->freed_large;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void tell_freed(struct gn_staging *s)
+{
+    uint32_t small, large;
+    gn_staging_freed(s, &small, &large);
+    gn_output_freed(s->worker->output, small, large);
+}
+
+int gn_staging_take(struct gn_staging *s, enum gn_slot_kind kind)
+{
+    for (int round = 0; round < 2; round++) {
+        pthread_mutex_lock(&s->lock);
+        int slot = s->free_count[kind] ? s->free_slots[kind][--s->free_count[kind]] : -1;
+        pthread_mutex_unlock(&s->lock);
+        if (slot >= 0)
+            return slot;
+        if (!gn_staging_reap(s))
+            break;
+    }
+    return -1;
+}
+
+int gn_staging_take_out(struct gn_staging *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!s->free_count[GN_SLOT_OUT] && !s->stopped)
+        pthread_cond_wait(&s->released, &s->lock);
+    int slot = s->stopped ? -1 : s->free_slots[GN_SLOT_OUT][--s->free_count[GN_SLOT_OUT]];
+    pthread_mutex_unlock(&s->lock);
+    return slot;
+}
+
+void gn_staging_release(struct gn_staging *s, int slot)
+{
+    pthread_mutex_lock(&s->lock);
+    give_back(s, slot);
+    bool payload = kind_of(s, slot) != GN_SLOT_OUT;
+    pthread_mutex_unlock(&s->lock);
+    if (payload)
+        tell_freed(s);
+}
+
+static CUevent spare_event(struct gn_staging *s, CUcontext context)
+{
+    CUevent event = NULL;
+    pthread_mutex_lock(&s->lock);
+    for (int i = s->spare_count - 1; i >= 0 && !event; i--)
+        if (s->spares[i].context == context) {
+            event = s->spares[i].event;
+            s->spares[i] = s->spares[--s->spare_count];
+        }
+    pthread_mutex_unlock(&s->lock);
+    return event;
+}
+
+CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream)
+{
+    const struct gn_driver_calls *d = &s->worker->driver.calls;
+    CUcontext context = s->worker->scope ? s->worker->scope->context : NULL;
+    CUevent event = spare_event(s, context);
+    CUresult r = event ? CUDA_SUCCESS : d->cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
+    if (!r)
+        r = d->cuEventRecord(event, stream);
+    if (r) { // the context is lost: nothing reads the slot any more
+        gn_staging_release(s, slot);
+        return r;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->busy[(s->busy_first + s->busy_count++) % s->busy_room] = (struct busy){slot, event, context};
+    pthread_mutex_unlock(&s->lock);
+    return CUDA_SUCCESS;
+}
+
+// With the lock: entry `index` of the busy ring has passed.
+static void finish_busy(struct gn_staging *s, int index, bool keep_event)
+{
+    struct busy b = s->busy[(s->busy_first + index) % s->busy_room];
+    for (int i = index; i > 0; i--) // the older ones move up
+        s->busy[(s->busy_first + i) % s->busy_room] = s->busy[(s->busy_first + i - 1) % s->busy_room];
+    s->busy_first = (s->busy_first + 1) % s->busy_room;
+    s->busy_count--;
+    give_back(s, b.slot);
+    if (keep_event && s->spare_count < EVENTS_KEPT)
+        s->spares[s->spare_count++] = (struct spare_event){b.event, b.context};
+    else if (keep_event)
+        s->worker->driver.calls.cuEventDestroy_v2(b.event);
+}
+
+bool gn_staging_reap(struct gn_staging *s)
+{
+    enum { UNREADY_MAX = 8 }; // so many copies of other streams may stand in front of one that has passed
+    const struct gn_driver_calls *d = &s->worker->driver.calls;
+    int freed = 0, unready = 0;
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < s->busy_count && unready < UNREADY_MAX;) {
+        CUresult r = d->cuEventQuery(s->busy[(s->busy_first + i) % s->busy_room].event);
+        if (r == CUDA_ERROR_NOT_READY) {
+            unready++;
+            i++;
+        } else {
+            finish_busy(s, i, true);
+            freed++;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (freed)
+        tell_freed(s);
+    return freed > 0;
+}
+
+bool gn_staging_busy(struct gn_staging *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool busy = s->busy_count > 0;
+    pthread_mutex_unlock(&s->lock);
+    return busy;
+}
+
+void gn_staging_context(struct gn_staging *s, CUcontext context)
+{
+    const struct gn_driver_calls *d = &s->worker->driver.calls;
+    if (s->registered || s->refused || !context)
+        return;
+    CUresult r = d->cuMemHostRegister_v2
+                     ? d->cuMemHostRegister_v2(s->memory, s->memory_bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP)
+                     : CUDA_ERROR_NOT_SUPPORTED;
+    if (r) {
+        gn_log(GN_LOG_WARN, "the driver does not pin the staging memory (error %d); copies will be slower", (int)r);
+        s->refused = true;
+        return;
+    }
+    s->registered = context;
+    if (!d->cuMemHostGetDevicePointer_v2 || d->cuMemHostGetDevicePointer_v2(&s->device_address, s->memory, 0))
+        s->device_address = 0;
+}
+
+void gn_staging_context_gone(struct gn_staging *s, CUcontext context)
+{
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < s->busy_count;) {
+        if (s->busy[(s->busy_first + i) % s->busy_room].context == context)
+            finish_busy(s, i, false);
+        else
+            i++;
+    }
+    for (int i = 0; i < s->spare_count;) {
+        if (s->spares[i].context == context)
+            s->spares[i] = s->spares[--s->spare_count];
+        else
+            i++;
+    }
+    if (s->registered == context) {
+        s->registered = NULL;
+        s->device_address = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    tell_freed(s);
+}
+
+void gn_staging_stop(struct gn_staging *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stopped = true;
+    pthread_cond_broadcast(&s->released);
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Staging: pinned host memory between the socket and the device, in slots.
+//
+// Three kinds. Small and large slots hold payload from the client, which counts them: it never sends more than are free. Out slots hold data on
+// its way to the client. A slot of payload is free again when the copy that reads it has passed on the device (an event says so), an out slot
+// when it has been sent. The memory is registered with the driver when the first context appears; until then, and where the driver refuses,
+// it is ordinary memory and copies from it are only slower.
+#ifndef GN_SERVER_STAGING_H
+#define GN_SERVER_STAGING_H
+
+#include <stdint.h>
+
+#include "server/worker.h"
+
+enum gn_slot_kind { GN_SLOT_SMALL, GN_SLOT_LARGE, GN_SLOT_OUT, GN_SLOT_KINDS };
+enum { GN_OUT_SLOTS = 16, GN_GATES = 1024 };
+
+struct gn_staging;
+
+int gn_staging_open(struct gn_staging **staging, struct gn_worker *w);
+void gn_staging_close(struct gn_staging *staging);
+
+// A free slot, or -1. Payload slots: reaps first when there is none; -1 then means that the client sends more than it may.
+int gn_staging_take(struct gn_staging *s, enum gn_slot_kind kind);
+// An out slot, waiting for one up to the end of the session (-1).
+int gn_staging_take_out(struct gn_staging *s);
+void *gn_staging_data(const struct gn_staging *s, int slot);
+size_t gn_staging_slot_bytes(const struct gn_staging *s, int slot);
+
+// The slot is free now.
+void gn_staging_release(struct gn_staging *s, int slot);
+// The slot is free when what has been put into `stream` of the current context is done.
+CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream);
+
+// Frees slots whose events have passed; tells the output. True when any became free.
+bool gn_staging_reap(struct gn_staging *s);
+void gn_staging_freed(struct gn_staging *s, uint32_t *small, uint32_t *large); // counted from the start
+bool gn_staging_busy(struct gn_staging *s); // payload slots wait for the device
+
+// The current context is new to the staging (registers the memory with it when needed) / is about to die.
+void gn_staging_context(struct gn_staging *s, CUcontext context);
+void gn_staging_context_gone(struct gn_staging *s, CUcontext context);
+void gn_staging_stop(struct gn_staging *s); // the session is over: nobody waits for a slot any more
+
+// A gate: a word of pinned memory that a stream waits on.
+struct gn_gate {
+    volatile uint32_t *word;
+    CUdeviceptr address; // as the device sees it; 0 when the memory is not registered
+};
+struct gn_gate gn_staging_gate(const struct gn_staging *s, int index);
+
+#endif

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a worker tells the front door about itself: a page of counters in shared memory, read by genie-ctl status.
+#ifndef GN_SERVER_STATUS_H
+#define GN_SERVER_STATUS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct gn_status { // written by the worker, read by the front door; relaxed atomics: each number is true, together they may be a moment apart
+    _Atomic uint64_t commands, replies, launches;
+    _Atomic uint64_t received_bytes, sent_bytes, payload_in_bytes, payload_out_bytes;
+    _Atomic uint64_t memory_bytes, handles;
+    _Atomic uint32_t ready; // the driver is open and the session runs
+    char program[256];      // set before ready
+};
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// The waiting threads, and the events they wait on.
+#include "server/wait.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAIRS_KEPT = 64 };
+
+struct job {
+    struct job *next;
+    void (*run)(struct gn_worker *w, void *job);
+    _Alignas(16) uint8_t data[GN_JOB_BYTES];
+};
+
+struct gn_waiters {
+    struct gn_worker *worker;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct job *first, **end;
+    int threads, idle;
+    struct gn_wait_pair pairs[PAIRS_KEPT];
+    int pair_count;
+};
+
+int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w)
+{
+    struct gn_waiters *v = calloc(1, sizeof *v);
+    if (!v)
+        return -ENOMEM;
+    v->worker = w;
+    v->end = &v->first;
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->work, NULL);
+    *waiters = v;
+    return 0;
+}
+
+static void *serve(void *waiters)
+{
+    struct gn_waiters *v = waiters;
+    pthread_mutex_lock(&v->lock);
+    for (;;) {
+        v->idle++;
+        while (!v->first)
+            pthread_cond_wait(&v->work, &v->lock);
+        v->idle--;
+        struct job *job = v->first;
+        v->first = job->next;
+        if (!v->first)
+            v->end = &v->first;
+        pthread_mutex_unlock(&v->lock);
+        job->run(v->worker, job->data);
+        free(job);
+        pthread_mutex_lock(&v->lock);
+    }
+    return NULL;
+}
+
+CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void *job), const void *data, size_t data_bytes)
+{
+    struct gn_waiters *v = w->waiters;
+    struct job *job = data_bytes <= GN_JOB_BYTES ? calloc(1, sizeof *job) : NULL;
+    if (!job)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    job->run = run;
+    memcpy(job->data, data, data_bytes);
+    pthread_mutex_lock(&v->lock);
+    *v->end = job;
+    v->end = &job->next;
+    int waiting = 0;
+    for (struct job *j = v->first; j; j = j->next)
+        waiting++;
+    bool start = waiting > v->idle && v->threads < GN_WAITERS_MAX;
+    v->threads += start;
+    pthread_cond_signal(&v->work);
+    pthread_mutex_unlock(&v->lock);
+    if (!start)
+        return CUDA_SUCCESS;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, serve, v) == 0) {
+        pthread_detach(thread);
+        return CUDA_SUCCESS;
+    }
+    // No thread to be had: with another one at work the job is done later, alone it would never be.
+    pthread_mutex_lock(&v->lock);
+    v->threads--;
+    bool alone = v->threads == 0;
+    if (alone && v->first == job) {
+        v->first = NULL;
+        v->end = &v->first;
+        free(job);
+    }
+    pthread_mutex_unlock(&v->lock);
+    return alone ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
+}
+
+CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair)
+{
+    struct gn_waiters *v = w->waiters;
+    CUcontext context = w->scope ? w->scope->context : NULL;
+    bool found = false;
+    pthread_mutex_lock(&v->lock);
+    for (int i = v->pair_count - 1; i >= 0 && !found; i--)
+        if (v->pairs[i].context == context) {
+            *pair = v->pairs[i];
+            v->pairs[i] = v->pairs[--v->pair_count];
+            found = true;
+        }
+    pthread_mutex_unlock(&v->lock);
+    if (found)
+        return CUDA_SUCCESS;
+    pair->context = context;
+    CUresult r = w->driver.calls.cuEventCreate(&pair->event, CU_EVENT_DISABLE_TIMING);
+    if (r)
+        return r;
+    // Not blocking: waiting for one of the client's streams must not order it with others.
+    r = w->driver.calls.cuStreamCreate(&pair->stream, CU_STREAM_NON_BLOCKING);
+    if (r)
+        w->driver.calls.cuEventDestroy_v2(pair->event);
+    return r;
+}
+
+void gn_wait_pair_give(struct gn_worker *w, const struct gn_wait_pair *pair)
+{
+    struct gn_waiters *v = w->waiters;
+    pthread_mutex_lock(&v->lock);
+    bool kept = v->pair_count < PAIRS_KEPT;
+    if (kept)
+        v->pairs[v->pair_count++] = *pair;
+    pthread_mutex_unlock(&v->lock);
+    if (kept)
+        return;
+    w->driver.calls.cuEventDestroy_v2(pair->event);
+    w->driver.calls.cuStreamDestroy_v2(pair->stream);
+}
+
+void gn_wait_context_gone(struct gn_worker *w, CUcontext context)
+{
+    struct gn_waiters *v = w->waiters;
+    pthread_mutex_lock(&v->lock);
+    for (int i = 0; i < v->pair_count;) {
+        if (v->pairs[i].context == context)
+            v->pairs[i] = v->pairs[--v->pair_count];
+        else
+            i++;
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+struct reply_job {
+    uint64_t sequence;
+    uint16_t op;
+    struct gn_wait_pair pair;
+};
+
+static void reply_when_passed(struct gn_worker *w, void *data)
+{
+    const struct reply_job *job = data;
+    CUresult r = gn_use_context(w, job->pair.context);
+    if (!r)
+        r = w->driver.calls.cuEventSynchronize(job->pair.event);
+    gn_wait_pair_give(w, &job->pair);
+    gn_reply_now(w, job->sequence, job->op, r, NULL);
+}
+
+CUresult gn_wait_reply(struct gn_worker *w, const struct gn_request *q, const struct gn_wait_pair *pair)
+{
+    struct reply_job job = {.sequence = q->sequence, .op = q->op, .pair = *pair};
+    CUresult r = gn_wait_run(w, reply_when_passed, &job, sizeof job);
+    if (!r)
+        return GN_DEFERRED;
+    gn_wait_pair_give(w, pair);
+    return r;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What waits, waits here: threads that are made when a call has to wait and used again for the next. A client thread waits in one call at a
+// time, so there are as many as it has threads waiting.
+#ifndef GN_SERVER_WAIT_H
+#define GN_SERVER_WAIT_H
+
+#include "server/dispatch.h"
+
+enum { GN_WAITERS_MAX = 4096 }; // beyond, the job waits for a thread: more threads of one program never wait at once
+
+struct gn_waiters;
+int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w);
+
+// Runs `run(w, job)` on a waiting thread; `job` is copied.
+enum { GN_JOB_BYTES = 192 };
+CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void *job), const void *job, size_t job_bytes);
+
+// An event and a stream of the server's own, in the current context; given back after use.
+struct gn_wait_pair {
+    CUevent event;
+    CUstream stream;
+    CUcontext context;
+};
+CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair);
+void gn_wait_pair_give(struct gn_worker *w, const struct gn_wait_pair *pair);
+void gn_wait_context_gone(struct gn_worker *w, CUcontext context); // before it dies
+
+// The reply to `q` when `pair->event`, already recorded, has passed. Gives the pair back. GN_DEFERRED, or a code.
+CUresult gn_wait_reply(struct gn_worker *w, const struct gn_request *q, const struct gn_wait_pair *pair);
+
+#endif

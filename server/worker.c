@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker's life: the driver, the welcome, the commands, the end.
+#include "server/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "remoting/errors.h"
+#include "server/commands.h"
+#include "server/gate.h"
+#include "server/host.h"
+#include "server/log.h"
+#include "server/output.h"
+#include "server/print.h"
+#include "server/run.h"
+#include "server/spawn.h"
+#include "server/staging.h"
+#include "server/wait.h"
+#include "server/welcome.h"
+
+static int send_all(struct gn_link *link, const void *data, size_t size_bytes)
+{
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size_bytes};
+    while (piece.iov_len) {
+        ssize_t n = link->ops->send(link, &piece, 1, 1);
+        if (n <= 0)
+            return n ? (int)n : -EPIPE;
+        piece.iov_base = (uint8_t *)piece.iov_base + n;
+        piece.iov_len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int send_welcome(struct gn_link *link, const struct gn_welcome *welcome)
+{
+    void *buffer = malloc(GN_WELCOME_BYTES_MAX);
+    int size = buffer ? gn_welcome_encode(buffer, GN_WELCOME_BYTES_MAX, welcome) : -ENOMEM;
+    int error = size < 0 ? size : send_all(link, buffer, (size_t)size);
+    free(buffer);
+    return error;
+}
+
+// Opens and initialises the driver. On failure the welcome says why.
+static CUresult start_driver(struct gn_worker *w, const char *path, struct gn_welcome *welcome)
+{
+    CUresult r = CUDA_ERROR_NO_DEVICE;
+    if (gn_driver_open(&w->driver, path, welcome->text, sizeof welcome->text) == 0) {
+        r = GN_DRIVER(w, cuInit, 0);
+        if (r)
+            snprintf(welcome->text, sizeof welcome->text, "the server's driver does not start: %s", gn_error_name(r) ? gn_error_name(r) : "?");
+        else
+            gn_welcome_fill(&w->driver, &w->limits, welcome);
+    }
+    welcome->status = (int32_t)r;
+    if (r)
+        gn_log(GN_LOG_ERROR, "%s", welcome->text);
+    return r;
+}
+
+static int open_parts(struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)
+{
+    int error = gn_output_open(&w->output, w, link);
+    error = error ? error : gn_staging_open(&w->staging, w);
+    error = error ? error : gn_waiters_open(&w->waiters, w);
+    error = error ? error : gn_gates_open(&w->gates, w);
+    error = error ? error : gn_pulls_open(&w->pulls);
+    error = error ? error : gn_commands_open(&w->commands, w, link, ring_bytes);
+    return error;
+}
+
+int gn_worker_main(const struct gn_worker_start *start)
+{
+    enum { RING_BYTES_MAX = 64 << 20 }; // parked commands: what a client may have unacknowledged
+    static struct gn_worker worker;     // other threads may use it until the process ends
+    static struct gn_device_snapshot devices[GN_DEVICES_MAX];
+    struct gn_worker *w = &worker;
+    struct gn_link *link;
+    struct gn_welcome welcome = {.version = start->session->version, .worker_id = start->session->session, .devices = devices};
+    int fell_back;
+    w->limits = start->session->limits;
+    w->status = start->status;
+    if (gn_link_open(&link, start->fd, start->session->plain, &fell_back))
+        return GN_EXIT_LINK;
+    if (fell_back)
+        gn_log(GN_LOG_INFO, "io_uring is refused (%s); plain sockets serve", strerror(fell_back));
+    CUresult r = start_driver(w, start->session->driver, &welcome);
+    if (r == CUDA_SUCCESS && start->session->hello.ring_bytes > RING_BYTES_MAX) {
+        welcome.status = CUDA_ERROR_INVALID_VALUE;
+        snprintf(welcome.text, sizeof welcome.text, "a ring of more than %d MiB is refused", RING_BYTES_MAX >> 20);
+    }
+    if (send_welcome(link, &welcome))
+        return GN_EXIT_LINK;
+    if (welcome.status)
+        return GN_EXIT_DRIVER;
+    if (gn_print_open())
+        gn_log(GN_LOG_WARN, "what kernels print will not reach the client");
+    if (open_parts(w, link, start->session->hello.ring_bytes))
+        return GN_EXIT_START;
+    atomic_store(&w->status->ready, 1);
+    int result = gn_commands_run(w->commands);
+    // Nobody waits for the client any more. What the driver still runs ends with the process: that frees every context, allocation and
+    // handle, also where a kernel never ends.
+    gn_gates_stop(w);
+    gn_staging_stop(w->staging);
+    link->ops->shut(link);
+    return result == 0 ? GN_EXIT_OVER : result == -EPROTO ? GN_EXIT_PROTOCOL : GN_EXIT_LINK;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: the process that serves one session. It reads commands in their order, gives them to the driver and never blocks there for the
+// client's sake: what waits, waits elsewhere (server/wait.h), what may block in the driver runs while another thread goes on reading.
+#ifndef GN_SERVER_WORKER_H
+#define GN_SERVER_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api_ids.h"
+#include "core/handle.h"
+#include "server/driver.h"
+#include "server/status.h"
+
+struct gn_limits { // of one session, from server.toml
+    uint64_t memory_bytes;  // device memory; 0: the device's
+    uint64_t image_bytes;   // of module images being uploaded
+    uint64_t window_bytes;  // payload under way
+    uint32_t chunk_bytes;   // payload of one frame
+    uint32_t handles;       // live handles
+};
+
+struct gn_server_context { // the object of a handle of kind context
+    uint64_t id;
+    CUcontext context;
+    CUdevice device;
+    bool primary;
+    uint32_t retained; // primary: by the client; at the driver it is retained once as long as this object lives
+};
+
+struct gn_worker {
+    struct gn_driver driver;
+    struct gn_limits limits;
+    struct gn_status *status;       // shared with the front door
+    struct gn_handle_table handles; // ids of the client -> objects of the driver; object NULL: its creation failed
+    struct gn_server_context *scope; // the context of the commands being run, or NULL
+    uint64_t memory_used_bytes;     // device memory of the session, all contexts
+    struct gn_output *output;       // server/output.h
+    struct gn_staging *staging;     // server/staging.h
+    struct gn_waiters *waiters;     // server/wait.h
+    struct gn_gates *gates;         // server/gate.h
+    struct gn_pulls *pulls;         // server/host.h: what the client has been asked to do or to send
+    struct gn_commands *commands;   // server/commands.h
+    struct gn_memory_list *memory;  // server/run_memory.c: the session's allocations
+    struct gn_images *images;       // server/run_image.c: images being uploaded
+    struct gn_run_state *run;       // server/handles.c: results on their way to a reply, parameter layouts
+};
+
+#endif

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does the client's session keep order, room and promises when transfers are cut, when the server answers late or wrongly, or dies?
+// Method: a real session over the in-process link; the test plays the server, frame by frame, on a thread of its own.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "remoting/link_memory.h"
+#include "remoting/session.h"
+
+enum { CHUNK = 64 << 10, WINDOW = 4 * CHUNK };
+
+struct server { // what the played server does
+    struct gn_link *link;
+    pthread_t thread;
+    uint64_t taken, told, sequence; // command bytes seen and acknowledged, numbers seen
+    uint32_t freed_small, freed_large;
+    uint64_t launches, last_value; // launches seen; grid_x of each must be one more than that of the one before from the same thread
+    uint64_t per_thread[16];
+    bool disorder, starved;
+    uint64_t payload_bytes, payload_sum;
+    uint32_t lie;                  // kind of malformed answer to give to the next sync
+    int hang_up_after;             // sync commands; 0: never
+    int syncs;
+};
+
+static int read_all(struct gn_link *link, void *to, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        struct iovec piece = {(uint8_t *)to + done, size - done};
+        ssize_t n = link->ops->recv(link, &piece, 1, 1);
+        if (n <= 0)
+            return -1;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_all(struct gn_link *link, const void *from, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        struct iovec piece = {(uint8_t *)(uintptr_t)from + done, size - done};
+        ssize_t n = link->ops->send(link, &piece, 1, 1);
+        if (n <= 0)
+            return -1;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static int answer(struct server *s, struct gn_message m, const void *body)
+{
+    static const uint8_t zeros[8];
+    m.acked_bytes = s->told = s->taken;
+    m.freed_small = s->freed_small;
+    m.freed_large = s->freed_large;
+    return write_all(s->link, &m, sizeof m) || write_all(s->link, body, m.size_bytes) ||
+           write_all(s->link, zeros, gn_pad8(m.size_bytes) - m.size_bytes);
+}
+
+static int answer_sync(struct server *s, uint16_t op, const uint8_t *body, size_t size)
+{
+    struct gn_message m = {.kind = GN_MESSAGE_REPLY, .id = s->sequence};
+    if (s->hang_up_after && ++s->syncs >= s->hang_up_after)
+        return -1;
+    if (s->lie == 1)
+        m.kind = 99;
+    else if (s->lie == 2)
+        m.id += 7;
+    else if (s->lie == 3)
+        m.size_bytes = 0xfffffff0;
+    if (s->lie)
+        return write_all(s->link, &m, sizeof m);
+    if (op == GN_OP_cuMemGetInfo_v2) {
+        uint64_t out[2] = {11, 22};
+        m.size_bytes = sizeof out;
+        return answer(s, m, out);
+    }
+    if (op == GN_OP_read) { // every byte of the box is its offset
+        struct gn_args_read a;
+        struct gn_cursor c = gn_cursor_over((void *)(uintptr_t)body, size);
+        if (!gn_codecs[op].decode(&c, &a))
+            return -1;
+        uint64_t total = a.width_bytes * a.rows * a.slices;
+        for (uint64_t offset = 0; offset < total;) {
+            uint8_t data[1000];
+            uint64_t n = total - offset < sizeof data ? total - offset : sizeof data;
+            for (uint64_t i = 0; i < n; i++)
+                data[i] = (uint8_t)(offset + i);
+            struct gn_message d = {.kind = GN_MESSAGE_DATA, .id = a.transfer, .value = offset, .size_bytes = (uint32_t)n};
+            if (answer(s, d, data))
+                return -1;
+            offset += n;
+        }
+    }
+    return answer(s, m, NULL);
+}
+
+static void see_launch(struct server *s, const uint8_t *body, size_t size)
+{
+    struct gn_args_launch a;
+    struct gn_cursor c = gn_cursor_over((void *)(uintptr_t)body, size);
+    s->disorder = s->disorder || !gn_codecs[GN_OP_launch].decode(&c, &a) || a.grid_y >= 16 || a.grid_x != s->per_thread[a.grid_y] + 1;
+    if (!s->disorder)
+        s->per_thread[a.grid_y] = a.grid_x;
+    s->launches++;
+}
+
+static void *serve(void *arg)
+{
+    struct server *s = arg;
+    static _Thread_local uint8_t body[1 << 20], payload[CHUNK + 8];
+    struct gn_command head;
+    while (!read_all(s->link, &head, sizeof head)) {
+        size_t size = head.size_bytes - sizeof head;
+        if (size > sizeof body || read_all(s->link, body, size))
+            break;
+        if (head.flags & GN_COMMAND_CONTROL) {
+            struct gn_message now = {.kind = GN_MESSAGE_ACK};
+            s->starved = head.op == GN_CONTROL_STARVED && s->told == s->taken;
+            if (head.op == GN_CONTROL_STARVED && !s->starved && answer(s, now, NULL))
+                break;
+            continue;
+        }
+        s->taken += head.size_bytes;
+        s->sequence += head.op != 0;
+        if (head.flags & GN_COMMAND_PAYLOAD) {
+            uint64_t n;
+            memcpy(&n, body, sizeof n);
+            if (n > CHUNK || read_all(s->link, payload, gn_pad8(n)))
+                break;
+            for (uint64_t i = 0; i < n; i++)
+                s->payload_sum += payload[i];
+            s->payload_bytes += n;
+            *(n <= GN_SMALL_PAYLOAD_BYTES ? &s->freed_small : &s->freed_large) += 1;
+            s->taken += n <= GN_SMALL_PAYLOAD_BYTES ? gn_pad8(n) : 0;
+        }
+        if (head.op == GN_OP_launch)
+            see_launch(s, body, size);
+        if (gn_api[head.op].class == GN_SYNC && answer_sync(s, head.op, body, size))
+            break;
+        // As the real one: an acknowledgement now and then, and at once for a client that waits for room.
+        struct gn_message ack = {.kind = GN_MESSAGE_ACK};
+        if ((s->sequence % 64 == 0 || s->starved) && answer(s, ack, NULL))
+            break;
+        s->starved = false;
+    }
+    s->link->ops->shut(s->link);
+    return NULL;
+}
+
+static struct gn_session *start(struct server *s, const struct gn_link_faults *faults, bool threads)
+{
+    struct gn_link *mine;
+    struct gn_session *session;
+    struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
+    struct gn_session_config config = {.ring_bytes = 64 << 10, .threads = threads};
+    assert_int_equal(gn_link_memory_pair(&mine, &s->link, faults), 0);
+    assert_int_equal(gn_session_open(&session, mine, &config, &welcome), 0);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+    return session;
+}
+
+static void stop(struct server *s, struct gn_session *session)
+{
+    gn_session_close(session);
+    pthread_join(s->thread, NULL);
+    s->link->ops->close(s->link);
+    gn_link_free(s->link);
+}
+
+static int ask_info(struct gn_session *session, uint64_t *free_bytes)
+{
+    struct gn_args_cuMemGetInfo_v2 a = {0};
+    struct gn_out_cuMemGetInfo_v2 o = {0};
+    struct gn_latched latched;
+    int32_t code = -1;
+    int error = gn_session_ask(session, 0, GN_OP_cuMemGetInfo_v2, &a, &o, &code, &latched);
+    *free_bytes = o.free;
+    return error ? error : code;
+}
+
+static int launch(struct gn_session *session, uint32_t thread, uint32_t number, size_t param_bytes)
+{
+    static const uint8_t params[32764];
+    struct gn_args_launch a = {.grid_x = number, .grid_y = thread, .params = params, .params_bytes = (uint32_t)param_bytes};
+    return gn_session_post(session, 0, GN_OP_launch, &a);
+}
+
+static void test_replies(void **state)
+{
+    (void)state;
+    struct server s = {0};
+    struct gn_session *session = start(&s, NULL, true);
+    uint64_t value;
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(ask_info(session, &value), 0);
+        assert_int_equal(value, 11);
+    }
+    struct gn_session_counts counts;
+    gn_session_count(session, &counts);
+    assert_int_equal(counts.round_trips, 1000);
+    assert_int_equal(counts.commands, 1000);
+    stop(&s, session);
+}
+
+struct poster {
+    struct gn_session *session;
+    uint32_t thread, count;
+    size_t param_bytes;
+    int failed;
+};
+
+static void *post_many(void *arg)
+{
+    struct poster *p = arg;
+    uint64_t value;
+    for (uint32_t i = 1; i <= p->count; i++) {
+        p->failed |= launch(p->session, p->thread, i, i % 7 ? p->param_bytes : 8);
+        if (i % 97 == 0)
+            p->failed |= ask_info(p->session, &value);
+    }
+    return NULL;
+}
+
+static void many_threads(const struct gn_link_faults *faults, bool threads, uint32_t count, size_t param_bytes)
+{
+    struct server s = {0};
+    struct gn_session *session = start(&s, faults, threads);
+    pthread_t t[8];
+    struct poster p[8];
+    uint64_t value;
+    for (uint32_t i = 0; i < 8; i++) {
+        p[i] = (struct poster){session, i, count, param_bytes, 0};
+        assert_int_equal(pthread_create(&t[i], NULL, post_many, &p[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(p[i].failed, 0);
+    }
+    assert_int_equal(ask_info(session, &value), 0);
+    assert_false(s.disorder);
+    assert_int_equal(s.launches, 8 * count);
+    stop(&s, session);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    many_threads(NULL, true, 3000, 64);
+}
+
+static void test_order_cut_transfers(void **state)
+{
+    (void)state;
+    struct gn_link_faults faults = {.split_seed = 7, .split_bytes_max = 61};
+    many_threads(&faults, true, 300, 64);
+}
+
+static void test_order_large_frames(void **state)
+{
+    (void)state;
+    many_threads(NULL, true, 60, 32764);
+}
+
+static void test_order_without_threads(void **state)
+{
+    (void)state;
+    many_threads(NULL, false, 1000, 64);
+}
+
+static void test_payload(void **state)
+{
+    (void)state;
+    struct gn_link_faults faults = {.split_seed = 3};
+    struct server s = {0};
+    struct gn_session *session = start(&s, &faults, true);
+    static uint8_t data[CHUNK];
+    uint64_t sum = 0, bytes = 0, value;
+    for (uint32_t i = 0; i < 200; i++) {
+        size_t n = i % 3 == 0 ? CHUNK - i : i % 3 == 1 ? 1 + i * 13 : 4096 + i % 2;
+        memset(data, (int)i, n);
+        struct gn_args_write a = {.width_bytes = n, .rows = 1};
+        assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, n), 0);
+        memset(data, 0xff, n); // ours again: the server must see what was there
+        sum += (uint64_t)(uint8_t)i * n;
+        bytes += n;
+    }
+    assert_int_equal(ask_info(session, &value), 0);
+    assert_int_equal(s.payload_bytes, bytes);
+    assert_int_equal(s.payload_sum, sum);
+    struct gn_args_write a = {.width_bytes = CHUNK + 1, .rows = 1};
+    assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, CHUNK + 1), -EMSGSIZE);
+    stop(&s, session);
+}
+
+static void test_read(void **state)
+{
+    (void)state;
+    struct server s = {0};
+    struct gn_session *session = start(&s, NULL, true);
+    static uint8_t to[100 * 1000];
+    memset(to, 0xee, sizeof to);
+    struct gn_box box = {.base = to, .pitch_bytes = 1000, .slice_bytes = 50000, .width_bytes = 777, .rows = 49, .slices = 2};
+    struct gn_args_read a = {.width_bytes = 777, .rows = 49, .slices = 2};
+    struct gn_latched latched;
+    int32_t code;
+    assert_int_equal(gn_session_read(session, 0, &a, &box, &code, &latched), 0);
+    uint8_t expected = 0;
+    for (size_t slice = 0; slice < 2; slice++)
+        for (size_t row = 0; row < 50; row++)
+            for (size_t x = 0; x < 1000; x++) {
+                bool inside = row < 49 && x < 777;
+                assert_int_equal(to[slice * 50000 + row * 1000 + x], inside ? expected : 0xee);
+                expected = inside ? (uint8_t)(expected + 1) : expected;
+            }
+    stop(&s, session);
+}
+
+static void test_server_lies(void **state)
+{
+    (void)state;
+    for (uint32_t lie = 1; lie <= 3; lie++) {
+        struct server s = {.lie = lie};
+        struct gn_session *session = start(&s, NULL, true);
+        uint64_t value;
+        assert_int_equal(ask_info(session, &value), -ENOTCONN);
+        assert_non_null(gn_session_over(session));
+        assert_int_equal(launch(session, 0, 1, 8), -ENOTCONN);
+        stop(&s, session);
+    }
+}
+
+static void test_server_dies(void **state)
+{
+    (void)state;
+    struct server s = {.hang_up_after = 5};
+    struct gn_session *session = start(&s, NULL, true);
+    uint64_t value;
+    for (int i = 1; i < 5; i++)
+        assert_int_equal(ask_info(session, &value), 0);
+    assert_int_equal(ask_info(session, &value), -ENOTCONN);
+    assert_int_equal(ask_info(session, &value), -ENOTCONN);
+    stop(&s, session);
+}
+
+// A link that breaks after so many bytes, at every place in turn: calls fail, nothing hangs.
+static void test_link_breaks_anywhere(void **state)
+{
+    (void)state;
+    for (uint64_t drop = 1; drop < 9000; drop += 173) {
+        struct gn_link_faults faults = {.drop_after_bytes = drop, .split_seed = (uint32_t)drop};
+        struct server s = {0};
+        struct gn_session *session = start(&s, &faults, drop % 2);
+        static uint8_t data[CHUNK];
+        uint64_t value;
+        int error = 0;
+        for (int i = 0; i < 100 && !error; i++) {
+            struct gn_args_write a = {.width_bytes = 5000, .rows = 1};
+            error = i % 3 ? ask_info(session, &value) : gn_session_post_payload(session, 0, GN_OP_write, &a, data, 5000);
+        }
+        assert_int_equal(error, -ENOTCONN);
+        stop(&s, session);
+    }
+}
+
+static void test_frame_too_large(void **state)
+{
+    (void)state;
+    struct server s = {0};
+    struct gn_session *session = start(&s, NULL, true);
+    static const uint8_t blob[GN_COMMAND_BYTES_MAX];
+    struct gn_args_launch a = {.params = blob, .params_bytes = sizeof blob};
+    assert_int_equal(gn_session_post(session, 0, GN_OP_launch, &a), -EMSGSIZE);
+    stop(&s, session);
+}
+
+static void test_bad_ring(void **state)
+{
+    (void)state;
+    struct gn_session *session;
+    struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
+    struct gn_session_config config = {.ring_bytes = 100000};
+    assert_int_equal(gn_session_open(&session, NULL, &config, &welcome), -EINVAL);
+    config.ring_bytes = 4096;
+    assert_int_equal(gn_session_open(&session, NULL, &config, &welcome), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_order_cut_transfers),
+        cmocka_unit_test(test_order_large_frames),
+        cmocka_unit_test(test_order_without_threads),
+        cmocka_unit_test(test_payload),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_server_lies),
+        cmocka_unit_test(test_server_dies),
+        cmocka_unit_test(test_link_breaks_anywhere),
+        cmocka_unit_test(test_frame_too_large),
+        cmocka_unit_test(test_bad_ring),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
