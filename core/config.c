@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a settings file: walks the document's tree along the table of known keys, converts, checks, stores, and says what is wrong where.
+// Reading a settings file: walks the document's tree along the table of known keys, converts, checks, stores,
+// and says what is wrong where.
 #include "core/config.h"
 
 #include <errno.h>
@@ -83,16 +84,21 @@ static int64_t most_of(const struct gn_config_key *key)
     return bits >= 63 ? INT64_MAX : (int64_t)(((uint64_t)1 << bits) - 1);
 }
 
-static int64_t limit_of(const struct gn_config_key *key) { return key->min || key->max ? key->max : most_of(key); }
+static int64_t limit_of(const struct gn_config_key *key)
+{
+    return key->min || key->max ? key->max : most_of(key);
+}
 
 static int64_t least_of(const struct gn_config_key *key)
 {
-    // Without limits of its own an integer for a setter may be anything; a field is unsigned unless min says otherwise.
+    // Without limits of its own an integer for a setter may be anything; a field is unsigned unless min says
+    // otherwise.
     bool anything = key->type == GN_CONFIG_INTEGER && key->set && !key->min && !key->max;
     return anything ? INT64_MIN : key->min;
 }
 
-static int fail_range(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key)
+static int fail_range(const struct reader *r, const struct gn_toml_node *node,
+                      const struct gn_config_key *key)
 {
     char low[UNIT_TEXT_BYTES], high[UNIT_TEXT_BYTES];
     int64_t min = least_of(key), max = limit_of(key);
@@ -106,7 +112,8 @@ static int fail_range(const struct reader *r, const struct gn_toml_node *node, c
         snprintf(low, sizeof low, "%lld", (long long)min);
         snprintf(high, sizeof high, "%lld", (long long)max);
     }
-    return fail(r, node->line, node->column, "%s is out of range; it may be from %s to %s", key->key, low, high);
+    return fail(r, node->line, node->column, "%s is out of range; it may be from %s to %s", key->key, low,
+                high);
 }
 
 static int fail_type(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key)
@@ -121,7 +128,8 @@ static int fail_type(const struct reader *r, const struct gn_toml_node *node, co
         [GN_CONFIG_STRINGS] = "an array of strings",
         [GN_CONFIG_TABLES] = "tables, each under its own header in double brackets",
     };
-    return fail(r, node->line, node->column, "%s must be %s, not %s", key->key, wanted[key->type], gn_toml_kind_name(node));
+    return fail(r, node->line, node->column, "%s must be %s, not %s", key->key, wanted[key->type],
+                gn_toml_kind_name(node));
 }
 
 // --- converting and storing
@@ -131,15 +139,16 @@ static bool is_c_string(const struct gn_toml_node *node)
     return node->kind == GN_TOML_STRING && strlen(node->text) == node->text_bytes;
 }
 
-static int fail_string(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key)
+static int fail_string(const struct reader *r, const struct gn_toml_node *node,
+                       const struct gn_config_key *key)
 {
     if (node->kind == GN_TOML_STRING)
         return fail(r, node->line, node->column, "%s must not contain the character U+0000", key->key);
     return fail_type(r, node, key);
 }
 
-static int convert_unit(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key,
-                        uint64_t *value)
+static int convert_unit(const struct reader *r, const struct gn_toml_node *node,
+                        const struct gn_config_key *key, uint64_t *value)
 {
     static const double ns_per_s = 1e9, ns_limit = 9.2e18;
     bool is_size = key->type == GN_CONFIG_SIZE;
@@ -173,8 +182,8 @@ static int convert_unit(const struct reader *r, const struct gn_toml_node *node,
     return 0;
 }
 
-static int convert_enum(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key,
-                        uint32_t *index)
+static int convert_enum(const struct reader *r, const struct gn_toml_node *node,
+                        const struct gn_config_key *key, uint32_t *index)
 {
     char shown[SHOWN_BYTES], names[NAMES_TEXT_BYTES];
     if (is_c_string(node) && gn_config_parse_enum(node->text, key->names, index) == 0)
@@ -183,17 +192,19 @@ static int convert_enum(const struct reader *r, const struct gn_toml_node *node,
     if (node->kind == GN_TOML_STRING)
         return fail(r, node->line, node->column, "%s cannot be \"%s\"; %s is expected", key->key,
                     show(node->text, node->text_bytes, shown), names);
-    return fail(r, node->line, node->column, "%s must be %s, not %s", key->key, names, gn_toml_kind_name(node));
+    return fail(r, node->line, node->column, "%s must be %s, not %s", key->key, names,
+                gn_toml_kind_name(node));
 }
 
-static int convert_strings(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key,
-                           struct gn_config_strings *strings)
+static int convert_strings(const struct reader *r, const struct gn_toml_node *node,
+                           const struct gn_config_key *key, struct gn_config_strings *strings)
 {
     if (node->kind != GN_TOML_ARRAY)
         return fail_type(r, node, key);
     for (const struct gn_toml_node *n = node->first; n; n = n->next) {
         if (n->kind != GN_TOML_STRING)
-            return fail(r, n->line, n->column, "%s must hold strings only, not %s", key->key, gn_toml_kind_name(n));
+            return fail(r, n->line, n->column, "%s must hold strings only, not %s", key->key,
+                        gn_toml_kind_name(n));
         if (!is_c_string(n))
             return fail_string(r, n, key);
     }
@@ -242,7 +253,8 @@ static void store_integer(void *field, uint16_t bytes, uint64_t value)
     }
 }
 
-static void store(const struct reader *r, const struct gn_config_key *key, const struct gn_config_value *value)
+static void store(const struct reader *r, const struct gn_config_key *key,
+                  const struct gn_config_value *value)
 {
     void *field = (char *)r->target + key->field_offset;
     switch (key->type) {
@@ -262,7 +274,8 @@ static void store(const struct reader *r, const struct gn_config_key *key, const
 static int read_table(const struct reader *r, const struct gn_toml_node *table, const char *path);
 static int check_required(const struct reader *r, const struct gn_toml_node *table);
 
-static int read_elements(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key)
+static int read_elements(const struct reader *r, const struct gn_toml_node *node,
+                         const struct gn_config_key *key)
 {
     uint32_t index = 0;
     if (node->kind != GN_TOML_ARRAY)
@@ -270,7 +283,8 @@ static int read_elements(const struct reader *r, const struct gn_toml_node *node
     for (const struct gn_toml_node *n = node->first; n; n = n->next) {
         const char *reason = "more of them than there may be";
         if (n->kind != GN_TOML_TABLE)
-            return fail(r, n->line, n->column, "%s must hold tables only, not %s", key->key, gn_toml_kind_name(n));
+            return fail(r, n->line, n->column, "%s must hold tables only, not %s", key->key,
+                        gn_toml_kind_name(n));
         void *element = key->begin(r->target, key, index++, &reason);
         if (!element)
             return fail(r, n->line, n->column, "%s: %s", key->key, reason);
@@ -287,7 +301,8 @@ static int read_elements(const struct reader *r, const struct gn_toml_node *node
     return 0;
 }
 
-static int read_value(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key)
+static int read_value(const struct reader *r, const struct gn_toml_node *node,
+                      const struct gn_config_key *key)
 {
     struct gn_config_value value = {.line = node->line, .column = node->column};
     if (key->type == GN_CONFIG_TABLES)
@@ -357,8 +372,8 @@ static int fail_unknown_section(const struct reader *r, const struct gn_toml_nod
     snprintf(below, sizeof below, "%.64s%s%s%s%s", path, *path ? "." : "", quote, shown, quote);
     snprintf(full, sizeof full, "%.48s%s%s", r->outer, *r->outer ? "." : "", below);
     const char *near = gn_config_nearest(below, strlen(below), names, count);
-    return fail(r, node->key_line, node->key_column, "unknown section [%s]%s%s%s", full, near ? "; did you mean [" : "",
-                near ? near : "", near ? "]?" : "");
+    return fail(r, node->key_line, node->key_column, "unknown section [%s]%s%s%s", full,
+                near ? "; did you mean [" : "", near ? near : "", near ? "]?" : "");
 }
 
 static int fail_unknown_key(const struct reader *r, const struct gn_toml_node *node, const char *path)
@@ -389,7 +404,8 @@ static int read_member(const struct reader *r, const struct gn_toml_node *node, 
         if (key_is(&r->schema->keys[i], path, node))
             return read_value(r, node, &r->schema->keys[i]);
     }
-    bool is_section = node->kind == GN_TOML_TABLE || (node->kind == GN_TOML_ARRAY && node->origin == GN_TOML_BY_HEADER);
+    bool is_section =
+        node->kind == GN_TOML_TABLE || (node->kind == GN_TOML_ARRAY && node->origin == GN_TOML_BY_HEADER);
     char below[GN_CONFIG_PATH_BYTES];
     int length = snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", node->key);
     bool known = is_plain(node) && length < (int)sizeof below && leads_to_section(r->schema, below);
@@ -429,8 +445,9 @@ static int check_required(const struct reader *r, const struct gn_toml_node *tab
     return 0;
 }
 
-int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text, size_t text_bytes,
-                   void *arena, size_t arena_bytes, void *target, struct gn_config_error *error)
+int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text,
+                   size_t text_bytes, void *arena, size_t arena_bytes, void *target,
+                   struct gn_config_error *error)
 {
     const struct reader r = {schema, file_name, "", target, error};
     struct gn_toml_error toml_error;
@@ -457,7 +474,8 @@ static const char *check_key(const struct gn_config_key *key)
     if (!key->section || !key->key || !key->doc || !*key->doc)
         return "a key without section, name or doc";
     if (key->type == GN_CONFIG_TABLES)
-        return key->elements && key->begin ? gn_config_check_schema(key->elements) : "tables without elements or begin";
+        return key->elements && key->begin ? gn_config_check_schema(key->elements)
+                                           : "tables without elements or begin";
     if (key->type == GN_CONFIG_ENUM && (!key->names || !key->names[0]))
         return "an enum without names";
     if (key->min > key->max || (key->min < 0 && key->type != GN_CONFIG_INTEGER))
@@ -470,7 +488,8 @@ static const char *check_key(const struct gn_config_key *key)
         return key->field_bytes == fixed_bytes[key->type] ? NULL : "a field of the wrong type";
     if (key->field_bytes != 1 && key->field_bytes != 2 && key->field_bytes != 4 && key->field_bytes != 8)
         return "a field that is no integer";
-    return key->max > most_of(key) || key->min < -most_of(key) - 1 ? "a field too narrow for its limits" : NULL;
+    return key->max > most_of(key) || key->min < -most_of(key) - 1 ? "a field too narrow for its limits"
+                                                                   : NULL;
 }
 
 const char *gn_config_check_schema(const struct gn_config_schema *schema)
@@ -483,7 +502,8 @@ const char *gn_config_check_schema(const struct gn_config_schema *schema)
         if (strlen(key->section) + strlen(key->key) + 2 > GN_CONFIG_PATH_BYTES)
             return "a name that is too long";
         for (uint32_t k = 0; k < i; k++) {
-            if (strcmp(schema->keys[k].section, key->section) == 0 && strcmp(schema->keys[k].key, key->key) == 0)
+            if (strcmp(schema->keys[k].section, key->section) == 0 &&
+                strcmp(schema->keys[k].key, key->key) == 0)
                 return "a key listed twice";
         }
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings files: a TOML text read into a struct by a table of known keys. The server's, the client's and the sidecar's files all come
-// through here, so that an unknown key, a wrong type or a value out of range gets the same kind of answer everywhere:
+// Settings files: a TOML text read into a struct by a table of known keys. The server's, the client's and the
+// sidecar's files all come through here, so that an unknown key, a wrong type or a value out of range gets
+// the same kind of answer everywhere:
 //     server.toml:12:3: unknown key "max_sesions" in [limits]; did you mean "max_sessions"?
 //
-// The caller fills the struct with defaults first; keys that the text does not have leave them alone. Strings point into the arena.
-// Nothing is undone on failure: do not use the struct then.
+// The caller fills the struct with defaults first; keys that the text does not have leave them alone. Strings
+// point into the arena. Nothing is undone on failure: do not use the struct then.
 #ifndef GN_CORE_CONFIG_H
 #define GN_CORE_CONFIG_H
 
@@ -61,44 +62,50 @@ struct gn_config_key {
     const char *key;
     enum gn_config_type type;
     bool required;
-    uint16_t field_bytes;      // these two by GN_CONFIG_FIELD, where no setter is
-    size_t field_offset;       // in the target
-    int64_t min, max;          // integer; bytes; nanoseconds. Both 0: from 0 to what the field holds
-    const char *const *names;  // of an enum, NULL-terminated
-    const char *doc;           // one sentence for the user
+    uint16_t field_bytes;     // these two by GN_CONFIG_FIELD, where no setter is
+    size_t field_offset;      // in the target
+    int64_t min, max;         // integer; bytes; nanoseconds. Both 0: from 0 to what the field holds
+    const char *const *names; // of an enum, NULL-terminated
+    const char *doc;          // one sentence for the user
     // Instead of a field. Returns NULL, or the reason why the value is refused (static or in the target).
     const char *(*set)(void *target, const struct gn_config_key *key, const struct gn_config_value *value);
-    // Tables: begin gives the struct that the index-th table goes into (defaults filled in), or NULL with *reason. end, when there is one,
-    // looks at the whole element: NULL, or the reason to refuse it.
+    // Tables: begin gives the struct that the index-th table goes into (defaults filled in), or NULL with
+    // *reason. end, when there is one, looks at the whole element: NULL, or the reason to refuse it.
     const struct gn_config_schema *elements;
     void *(*begin)(void *target, const struct gn_config_key *key, uint32_t index, const char **reason);
     const char *(*end)(void *target, void *element);
 };
 
-#define GN_CONFIG_FIELD(type, field)                                                                                   \
+#define GN_CONFIG_FIELD(type, field)                                                                         \
     .field_offset = offsetof(type, field), .field_bytes = sizeof(((type *)0)->field)
 
 struct gn_config_error {
     char text[GN_CONFIG_ERROR_BYTES]; // FILE:LINE:COLUMN: one sentence
 };
 
-// Reads text into *target. The arena must live as long as strings of the target are used; GN_TOML_ARENA_BYTES(text_bytes) is always enough.
-// file_name is for messages only. 0; -EINVAL (error says what), -ENOMEM, -E2BIG as gn_toml_parse.
-int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text, size_t text_bytes,
-                   void *arena, size_t arena_bytes, void *target, struct gn_config_error *error);
+// Reads text into *target. The arena must live as long as strings of the target are used;
+// GN_TOML_ARENA_BYTES(text_bytes) is always enough. file_name is for messages only. 0; -EINVAL (error says
+// what), -ENOMEM, -E2BIG as gn_toml_parse.
+int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text,
+                   size_t text_bytes, void *arena, size_t arena_bytes, void *target,
+                   struct gn_config_error *error);
 
-// NULL, or what is wrong with a schema of ours (a field too narrow for max, an enum without names, a key listed twice): for tests.
+// NULL, or what is wrong with a schema of ours (a field too narrow for max, an enum without names, a key
+// listed twice): for tests.
 const char *gn_config_check_schema(const struct gn_config_schema *schema);
 
 // --- shared with environment variables and options
 
-// "64KiB", "64K", "512M", "8G", "2T", "4096": binary multiples. 0; -EINVAL: not so written; -ERANGE: over 64 bits.
+// "64KiB", "64K", "512M", "8G", "2T", "4096": binary multiples. 0; -EINVAL: not so written; -ERANGE: over 64
+// bits.
 int gn_config_parse_size(const char *text, uint64_t *size_bytes);
-// "2s", "1.5s", "50ms", "200us", "10ns", "5min", "1h", or a number of seconds ("2", "0.5"). 0, -EINVAL, -ERANGE.
+// "2s", "1.5s", "50ms", "200us", "10ns", "5min", "1h", or a number of seconds ("2", "0.5"). 0, -EINVAL,
+// -ERANGE.
 int gn_config_parse_duration(const char *text, uint64_t *duration_ns);
 // The index of text among names (NULL-terminated). 0 or -EINVAL.
 int gn_config_parse_enum(const char *text, const char *const *names, uint32_t *index);
-// The best of names[0 .. count - 1] for a mistyped word, or NULL when none is near: at most a third of its letters differ.
+// The best of names[0 .. count - 1] for a mistyped word, or NULL when none is near: at most a third of its
+// letters differ.
 const char *gn_config_nearest(const char *word, size_t word_bytes, const char *const *names, uint32_t count);
 
 #endif

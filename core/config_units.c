@@ -11,25 +11,15 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-    {"", 1},
-    {"B", 1},
-    {"K", 1ull << 10},
-    {"KiB", 1ull << 10},
-    {"M", 1ull << 20},
-    {"MiB", 1ull << 20},
-    {"G", 1ull << 30},
-    {"GiB", 1ull << 30},
-    {"T", 1ull << 40},
-    {"TiB", 1ull << 40},
+    {"", 1},           {"B", 1},
+    {"K", 1ull << 10}, {"KiB", 1ull << 10},
+    {"M", 1ull << 20}, {"MiB", 1ull << 20},
+    {"G", 1ull << 30}, {"GiB", 1ull << 30},
+    {"T", 1ull << 40}, {"TiB", 1ull << 40},
 };
 
 static const struct unit duration_units[] = {
-    {"", 1000000000},
-    {"ns", 1},
-    {"us", 1000},
-    {"ms", 1000000},
-    {"s", 1000000000},
-    {"min", 60000000000},
+    {"", 1000000000},     {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000},
     {"h", 3600000000000},
 };
 
@@ -76,7 +66,9 @@ int gn_config_parse_size(const char *text, uint64_t *size_bytes)
 
 int gn_config_parse_duration(const char *text, uint64_t *duration_ns)
 {
-    enum { FRACTION_DIGITS = 9 }; // finer than a nanosecond for every unit but hours; further digits are cut off
+    enum {
+        FRACTION_DIGITS = 9
+    }; // finer than a nanosecond for every unit but hours; further digits are cut off
     uint64_t value, fraction = 0, scale = 1;
     int rc = read_digits(&text, &value);
     if (rc == -EINVAL)
@@ -120,8 +112,8 @@ static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') 
 
 static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 
-// How many letters must be put in, left out, changed or swapped with their neighbour to make one word of the other; case and - for _ are
-// free. Three rows of the usual table.
+// How many letters must be put in, left out, changed or swapped with their neighbour to make one word of the
+// other; case and - for _ are free. Three rows of the usual table.
 static unsigned distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 {
     unsigned rows[3][GN_CONFIG_NEAR_BYTES + 1];

@@ -85,7 +85,8 @@ int gn_image_probe(const void *data, size_t avail_bytes, struct gn_image *out)
     if (avail_bytes != GN_IMAGE_SIZE_UNKNOWN && avail > GN_IMAGE_SIZE_MAX)
         return refuse(&out->error, -E2BIG, GN_IMAGE_SIZE_MAX, "larger than any image may be");
 
-    // A text of unknown length may end, and its page with it, before the fourth byte; no magic contains a zero.
+    // A text of unknown length may end, and its page with it, before the fourth byte; no magic contains a
+    // zero.
     uint8_t magic[4] = {0};
     for (unsigned i = 0; i < sizeof magic && i < avail; i++) {
         magic[i] = bytes[i];
@@ -135,7 +136,8 @@ int gn_fatbin_begin(struct gn_fatbin_iter *it, const void *data, size_t avail_by
     return 0;
 }
 
-// Takes the fields of one entry header over and holds them against each other; the header itself is known to be there.
+// Takes the fields of one entry header over and holds them against each other; the header itself is known to
+// be there.
 static const char *read_entry(const uint8_t *at, uint64_t header_bytes, struct gn_fatbin_entry *entry)
 {
     entry->kind = gn_load_u16(at);

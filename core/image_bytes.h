@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Little-endian loads from unaligned image bytes, and the one bounds check that the image readers share. Private to core/image*.c.
+// Little-endian loads from unaligned image bytes, and the one bounds check that the image readers share.
+// Private to core/image*.c.
 #ifndef GN_CORE_IMAGE_BYTES_H
 #define GN_CORE_IMAGE_BYTES_H
 
@@ -26,7 +27,9 @@ static inline bool gn_span_within(uint64_t size, uint64_t at, uint64_t length)
     return length <= size && at <= size - length;
 }
 
-// The size of the ELF file that starts here (image_cubin.c), from its headers and at most `avail_bytes`. 0, -EINVAL, -E2BIG.
-int gn_elf_size(const uint8_t *data, uint64_t avail_bytes, uint64_t *size_bytes, struct gn_image_error *error);
+// The size of the ELF file that starts here (image_cubin.c), from its headers and at most `avail_bytes`. 0,
+// -EINVAL, -E2BIG.
+int gn_elf_size(const uint8_t *data, uint64_t avail_bytes, uint64_t *size_bytes,
+                struct gn_image_error *error);
 
 #endif

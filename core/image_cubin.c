@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cubins: ELF64 files for the CUDA machine, read field by field at checked offsets: their size, kernels, parameters and resources.
+// Cubins: ELF64 files for the CUDA machine, read field by field at checked offsets: their size, kernels,
+// parameters and resources.
 //
-// How a cubin hangs together: .nv.info.<kernel> names with sh_info the section .text.<kernel>; that one's sh_info holds the kernel's
-// symbol (low 24 bits); .nv.shared.<kernel> names the .text section with its sh_info, too. So everything is found by index, no names are
-// searched for. Tried on 270,000 kernels of the CUDA 13.0 libraries.
+// How a cubin hangs together: .nv.info.<kernel> names with sh_info the section .text.<kernel>; that one's
+// sh_info holds the kernel's symbol (low 24 bits); .nv.shared.<kernel> names the .text section with its
+// sh_info, too. So everything is found by index, no names are searched for. Tried on 270,000 kernels of the
+// CUDA 13.0 libraries.
 #include "core/image.h"
 
 #include <errno.h>
@@ -27,22 +29,22 @@ enum {
     TYPE_NO_BITS = 8,
     TYPE_INFO = 0x70000000,
     FILE_RELOCATABLE = 1,
-    SYMBOL_FUNCTION = 2,      // low 4 bits of st_info
+    SYMBOL_FUNCTION = 2,       // low 4 bits of st_info
     SYMBOL_OTHER_ENTRY = 0x10, // st_other: a kernel, not a device function
 };
 
-// Attributes of .nv.info sections. A record is {u8 format, u8 attribute, u16 value}; in the sized format the value is a length and so
-// many bytes follow.
+// Attributes of .nv.info sections. A record is {u8 format, u8 attribute, u16 value}; in the sized format the
+// value is a length and so many bytes follow.
 enum {
     FORMAT_SIZED = 4,
-    ATTRIBUTE_MAX_THREADS = 0x05,      // u32 x, y, z
-    ATTRIBUTE_PARAM_BLOCK = 0x0a,      // u32 symbol, u16 offset, u16 size
-    ATTRIBUTE_REQUIRED_BLOCK = 0x10,   // u32 x, y, z
-    ATTRIBUTE_FRAME = 0x11,            // u32 symbol, u32 bytes
-    ATTRIBUTE_PARAM = 0x17,            // u32 index, u16 ordinal, u16 offset, u32 with the size above bit 18
-    ATTRIBUTE_PARAM_BYTES = 0x19,      // the value
-    ATTRIBUTE_REGISTERS = 0x2f,        // u32 symbol, u32 count
-    ATTRIBUTE_PARAM_LARGE = 0x45,      // as PARAM, size in the low 24 bits
+    ATTRIBUTE_MAX_THREADS = 0x05,    // u32 x, y, z
+    ATTRIBUTE_PARAM_BLOCK = 0x0a,    // u32 symbol, u16 offset, u16 size
+    ATTRIBUTE_REQUIRED_BLOCK = 0x10, // u32 x, y, z
+    ATTRIBUTE_FRAME = 0x11,          // u32 symbol, u32 bytes
+    ATTRIBUTE_PARAM = 0x17,          // u32 index, u16 ordinal, u16 offset, u32 with the size above bit 18
+    ATTRIBUTE_PARAM_BYTES = 0x19,    // the value
+    ATTRIBUTE_REGISTERS = 0x2f,      // u32 symbol, u32 count
+    ATTRIBUTE_PARAM_LARGE = 0x45,    // as PARAM, size in the low 24 bits
 };
 
 static const char info_prefix[] = ".nv.info.", shared_prefix[] = ".nv.shared.",
@@ -157,7 +159,8 @@ static struct section section_at(const struct gn_cubin *c, uint32_t index)
 }
 
 // A string of a table, or NULL when it does not lie in it with its NUL, or is longer than any name.
-static const char *string_at(const struct gn_cubin *c, uint64_t table_at, uint64_t table_bytes, uint64_t offset)
+static const char *string_at(const struct gn_cubin *c, uint64_t table_at, uint64_t table_bytes,
+                             uint64_t offset)
 {
     if (offset >= table_bytes)
         return NULL;
@@ -166,9 +169,11 @@ static const char *string_at(const struct gn_cubin *c, uint64_t table_at, uint64
     return memchr(text, 0, most) ? text : NULL;
 }
 
-static bool section_has_name(const struct gn_cubin *c, const struct section *s, const char *name, uint64_t bytes)
+static bool section_has_name(const struct gn_cubin *c, const struct section *s, const char *name,
+                             uint64_t bytes)
 {
-    return gn_span_within(c->names_bytes, s->name, bytes) && memcmp(c->data + c->names_at + s->name, name, bytes) == 0;
+    return gn_span_within(c->names_bytes, s->name, bytes) &&
+           memcmp(c->data + c->names_at + s->name, name, bytes) == 0;
 }
 
 static int adopt_symbols(struct gn_cubin *c, const struct section *s, uint64_t header_at)
@@ -243,7 +248,8 @@ static int next_record(struct gn_cubin *c, uint64_t *at, uint64_t end, struct re
     if (end - *at < 4)
         return refuse(&c->error, -EINVAL, *at, ".nv.info record is cut off");
     const uint8_t *bytes = c->data + *at;
-    *r = (struct record){.format = bytes[0], .attribute = bytes[1], .value = gn_load_u16(bytes + 2), .at = *at};
+    *r = (struct record){
+        .format = bytes[0], .attribute = bytes[1], .value = gn_load_u16(bytes + 2), .at = *at};
     *at += 4;
     if (r->format != FORMAT_SIZED)
         return 1;
@@ -353,7 +359,8 @@ static int read_kernel(struct gn_cubin *c, const struct section *info, struct gn
         .info_bytes = info->size_bytes,
     };
     if (!kernel->name || !*kernel->name)
-        return refuse(&c->error, -EINVAL, c->symbols_at + (uint64_t)symbol * SYMBOL_BYTES, "kernel without a name");
+        return refuse(&c->error, -EINVAL, c->symbols_at + (uint64_t)symbol * SYMBOL_BYTES,
+                      "kernel without a name");
     kernel->name_bytes = strlen(kernel->name);
     uint64_t cost = kernel->info_bytes + kernel->name_bytes;
     if (cost > c->bytes_left)
@@ -375,7 +382,8 @@ int gn_cubin_next(struct gn_cubin *cubin, struct gn_cubin_kernel *kernel)
     return rc;
 }
 
-int gn_cubin_params(struct gn_cubin *cubin, const struct gn_cubin_kernel *kernel, struct gn_image_param *params, uint32_t max)
+int gn_cubin_params(struct gn_cubin *cubin, const struct gn_cubin_kernel *kernel,
+                    struct gn_image_param *params, uint32_t max)
 {
     uint64_t at = kernel->info_at, end = at + kernel->info_bytes;
     struct record r;
@@ -389,7 +397,8 @@ int gn_cubin_params(struct gn_cubin *cubin, const struct gn_cubin_kernel *kernel
         rc = check_payload(cubin, &r);
         if (rc < 0)
             return rc;
-        uint32_t index = gn_load_u16(r.payload + 4), offset = gn_load_u16(r.payload + 6), size = gn_load_u32(r.payload + 8);
+        uint32_t index = gn_load_u16(r.payload + 4), offset = gn_load_u16(r.payload + 6),
+                 size = gn_load_u32(r.payload + 8);
         size = r.attribute == ATTRIBUTE_PARAM ? size >> 18 : size & 0xffffff;
         if (index >= kernel->param_count || params[index].size_bytes)
             return refuse(&cubin->error, -EINVAL, r.at, "parameter doubled or missing before another");
@@ -431,12 +440,14 @@ static int read_symbol_records(struct gn_cubin *c, uint32_t symbol, struct gn_cu
     return rc;
 }
 
-int gn_cubin_resources(struct gn_cubin *cubin, const struct gn_cubin_kernel *kernel, struct gn_cubin_resources *resources)
+int gn_cubin_resources(struct gn_cubin *cubin, const struct gn_cubin_kernel *kernel,
+                       struct gn_cubin_resources *resources)
 {
     *resources = (struct gn_cubin_resources){0};
     for (uint32_t i = 0; i < cubin->section_count; i++) {
         struct section s = section_at(cubin, i);
-        if (s.info != kernel->text_section || !section_has_name(cubin, &s, shared_prefix, sizeof shared_prefix - 1))
+        if (s.info != kernel->text_section ||
+            !section_has_name(cubin, &s, shared_prefix, sizeof shared_prefix - 1))
             continue;
         if (s.size_bytes > UINT32_MAX)
             return refuse(&cubin->error, -EINVAL, cubin->sections_at + (uint64_t)i * SECTION_BYTES,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels of a PTX text and the layout of their parameters.
 //
-// A scanner, not a parser: outside of braces it looks for .entry and reads the parameter list behind it; bodies are skipped by counting
-// braces. One pass, each byte is looked at a fixed number of times, whatever the text.
+// A scanner, not a parser: outside of braces it looks for .entry and reads the parameter list behind it;
+// bodies are skipped by counting braces. One pass, each byte is looked at a fixed number of times, whatever
+// the text.
 #include "core/image.h"
 
 #include <errno.h>
@@ -107,10 +108,10 @@ static const struct type {
     const char *name;
     uint32_t size_bytes;
 } types[] = {
-    {".b8", 1},     {".u8", 1},       {".s8", 1},      {".b16", 2},        {".u16", 2},     {".s16", 2},
-    {".f16", 2},    {".bf16", 2},     {".b32", 4},     {".u32", 4},        {".s32", 4},     {".f32", 4},
-    {".f16x2", 4},  {".bf16x2", 4},   {".b64", 8},     {".u64", 8},        {".s64", 8},     {".f64", 8},
-    {".b128", 16},  {".texref", 8},   {".surfref", 8}, {".samplerref", 8}, // references are passed as handles
+    {".b8", 1},    {".u8", 1},     {".s8", 1},      {".b16", 2},        {".u16", 2}, {".s16", 2},
+    {".f16", 2},   {".bf16", 2},   {".b32", 4},     {".u32", 4},        {".s32", 4}, {".f32", 4},
+    {".f16x2", 4}, {".bf16x2", 4}, {".b64", 8},     {".u64", 8},        {".s64", 8}, {".f64", 8},
+    {".b128", 16}, {".texref", 8}, {".surfref", 8}, {".samplerref", 8}, // references are passed as handles
 };
 
 static uint32_t type_bytes(const struct token *t)
@@ -122,7 +123,8 @@ static uint32_t type_bytes(const struct token *t)
     return 0;
 }
 
-// A number as PTX writes it, decimal, octal or hexadecimal with an optional U; anything above the largest parameter is refused alike.
+// A number as PTX writes it, decimal, octal or hexadecimal with an optional U; anything above the largest
+// parameter is refused alike.
 static bool read_number(const struct token *t, uint32_t *value)
 {
     const char *p = t->at, *end = t->at + t->length;
@@ -137,7 +139,7 @@ static bool read_number(const struct token *t, uint32_t *value)
     }
     *value = 0;
     for (; p < end; p++) {
-        uint32_t digit = is_digit(*p)               ? (uint32_t)(*p - '0')
+        uint32_t digit = is_digit(*p)             ? (uint32_t)(*p - '0')
                          : *p >= 'a' && *p <= 'f' ? (uint32_t)(*p - 'a' + 10)
                          : *p >= 'A' && *p <= 'F' ? (uint32_t)(*p - 'A' + 10)
                                                   : 99;
@@ -166,7 +168,8 @@ struct declared { // one parameter as it is written
     uint64_t size_bytes;
 };
 
-// Between .param and the name: type, vector width, alignment; behind .ptr they are the pointee's. *name gets the first word without a dot.
+// Between .param and the name: type, vector width, alignment; behind .ptr they are the pointee's. *name gets
+// the first word without a dot.
 static int read_attributes(struct scan *s, struct declared *d, struct token *name)
 {
     bool pointee = false;
@@ -236,7 +239,8 @@ static int read_param(struct scan *s, struct declared *d, struct token *t)
 }
 
 // Behind the opening parenthesis of an entry.
-static int read_params(struct scan *s, struct gn_ptx_entry *entry, struct gn_image_param *params, uint32_t max)
+static int read_params(struct scan *s, struct gn_ptx_entry *entry, struct gn_image_param *params,
+                       uint32_t max)
 {
     struct token t;
     int rc = next_token(s, &t);
@@ -307,11 +311,14 @@ void gn_ptx_begin(struct gn_ptx_iter *it, const char *text, uint64_t size_bytes)
 
 static struct scan scan_from(struct gn_ptx_iter *it)
 {
-    return (struct scan){
-        .start = it->text, .at = it->text + it->at_bytes, .end = it->text + it->size_bytes, .error = &it->error};
+    return (struct scan){.start = it->text,
+                         .at = it->text + it->at_bytes,
+                         .end = it->text + it->size_bytes,
+                         .error = &it->error};
 }
 
-int gn_ptx_next(struct gn_ptx_iter *it, struct gn_ptx_entry *entry, struct gn_image_param *params, uint32_t max)
+int gn_ptx_next(struct gn_ptx_iter *it, struct gn_ptx_entry *entry, struct gn_image_param *params,
+                uint32_t max)
 {
     struct scan s = scan_from(it);
     struct token t;
@@ -361,13 +368,15 @@ uint32_t gn_ptx_target(const char *text, uint64_t size_bytes)
     return 0;
 }
 
-int gn_image_params_ptx(const char *text, uint64_t size_bytes, const char *name, struct gn_image_param *params, uint32_t max,
-                        struct gn_ptx_entry *entry, struct gn_image_error *error)
+int gn_image_params_ptx(const char *text, uint64_t size_bytes, const char *name,
+                        struct gn_image_param *params, uint32_t max, struct gn_ptx_entry *entry,
+                        struct gn_image_error *error)
 {
     struct gn_ptx_iter it;
     int rc;
     gn_ptx_begin(&it, text, size_bytes);
-    // Other entries are only counted, so that one with more parameters than the caller has room for is no obstacle.
+    // Other entries are only counted, so that one with more parameters than the caller has room for is no
+    // obstacle.
     for (;;) {
         uint64_t before = it.at_bytes;
         rc = gn_ptx_next(&it, entry, NULL, 0);

@@ -32,12 +32,14 @@ int gn_toml_skip_comment(struct gn_toml_parser *p)
         if (c == '\r' && p->end - p->at > 1 && p->at[1] == '\n')
             break;
         if ((c < ' ' && c != '\t') || c == 0x7f)
-            return gn_toml_fail(p, -EINVAL, "control character 0x%02x in a comment; only tabs are allowed there", c);
+            return gn_toml_fail(p, -EINVAL,
+                                "control character 0x%02x in a comment; only tabs are allowed there", c);
     }
     return 0;
 }
 
-// How many bytes the character at `at` has, or 0 when it is not UTF-8 (too long a form, a surrogate, above U+10FFFF, cut off).
+// How many bytes the character at `at` has, or 0 when it is not UTF-8 (too long a form, a surrogate, above
+// U+10FFFF, cut off).
 static unsigned utf8_length(const unsigned char *at, const unsigned char *end)
 {
     static const struct {
@@ -121,11 +123,13 @@ static int go_deeper(struct gn_toml_parser *p, struct gn_toml_place place)
     return 0;
 }
 
-static int fail_defined(struct gn_toml_parser *p, const struct gn_toml_key *key, const struct gn_toml_node *node)
+static int fail_defined(struct gn_toml_parser *p, const struct gn_toml_key *key,
+                        const struct gn_toml_node *node)
 {
     char shown[GN_TOML_SHOWN_BYTES];
-    return gn_toml_fail_at(p, key->place, -EINVAL, "\"%s\" is already defined as %s in line %u; it can be defined only once",
-                           gn_toml_show(key->text, key->bytes, shown), gn_toml_kind_name(node), node->key_line);
+    return gn_toml_fail_at(
+        p, key->place, -EINVAL, "\"%s\" is already defined as %s in line %u; it can be defined only once",
+        gn_toml_show(key->text, key->bytes, shown), gn_toml_kind_name(node), node->key_line);
 }
 
 static int add_table(struct gn_toml_parser *p, struct gn_toml_node *parent, const struct gn_toml_key *key,
@@ -188,7 +192,8 @@ static int define_table(struct gn_toml_parser *p, struct gn_toml_node **table, c
     return 0;
 }
 
-static int define_element(struct gn_toml_parser *p, struct gn_toml_node **table, const struct gn_toml_key *key)
+static int define_element(struct gn_toml_parser *p, struct gn_toml_node **table,
+                          const struct gn_toml_key *key)
 {
     struct gn_toml_node *array = gn_toml_get(*table, key->text, key->bytes);
     int rc = go_deeper(p, key->place);
@@ -290,8 +295,8 @@ static int read_line(struct gn_toml_parser *p, struct gn_toml_node **current)
     return 0;
 }
 
-int gn_toml_parse(const char *text, size_t text_bytes, void *arena, size_t arena_bytes, struct gn_toml_node **root,
-                  struct gn_toml_error *error)
+int gn_toml_parse(const char *text, size_t text_bytes, void *arena, size_t arena_bytes,
+                  struct gn_toml_node **root, struct gn_toml_error *error)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf";
     struct gn_toml_parser p = {

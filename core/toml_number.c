@@ -15,8 +15,8 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static bool is_part(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '-' || c == '_' ||
-           c == '.' || c == ':';
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '-' ||
+           c == '_' || c == '.' || c == ':';
 }
 
 static bool word_is(const struct word *w, const char *text)
@@ -27,7 +27,8 @@ static bool word_is(const struct word *w, const char *text)
 static int fail_value(struct gn_toml_parser *p, const struct word *w)
 {
     char shown[GN_TOML_SHOWN_BYTES];
-    return gn_toml_fail(p, -EINVAL, "\"%s\" is no value; a number, date, true, false or a quoted string is expected",
+    return gn_toml_fail(p, -EINVAL,
+                        "\"%s\" is no value; a number, date, true, false or a quoted string is expected",
                         gn_toml_show(w->at, (uint32_t)(w->end - w->at), shown));
 }
 
@@ -63,8 +64,8 @@ static unsigned month_days(unsigned year, unsigned month)
 static bool take_date(struct word *w, struct gn_toml_time *time)
 {
     unsigned year, month, day;
-    if (!take_field(w, 4, 0, 9999, &year) || !take(w, '-') || !take_field(w, 2, 1, 12, &month) || !take(w, '-') ||
-        !take_field(w, 2, 1, month_days(year, month), &day))
+    if (!take_field(w, 4, 0, 9999, &year) || !take(w, '-') || !take_field(w, 2, 1, 12, &month) ||
+        !take(w, '-') || !take_field(w, 2, 1, month_days(year, month), &day))
         return false;
     time->year = (uint16_t)year;
     time->month = (uint8_t)month;
@@ -75,8 +76,8 @@ static bool take_date(struct word *w, struct gn_toml_time *time)
 static bool take_time(struct word *w, struct gn_toml_time *time)
 {
     unsigned hour, minute, second;
-    if (!take_field(w, 2, 0, 23, &hour) || !take(w, ':') || !take_field(w, 2, 0, 59, &minute) || !take(w, ':') ||
-        !take_field(w, 2, 0, 60, &second))
+    if (!take_field(w, 2, 0, 23, &hour) || !take(w, ':') || !take_field(w, 2, 0, 59, &minute) ||
+        !take(w, ':') || !take_field(w, 2, 0, 60, &second))
         return false;
     time->hour = (uint8_t)hour;
     time->minute = (uint8_t)minute;
@@ -107,7 +108,8 @@ static bool take_offset(struct word *w, struct gn_toml_time *time)
 static void extend_over_time(const struct gn_toml_parser *p, struct word *w)
 {
     const char *at = w->end;
-    if (w->end - w->at != 10 || p->end - at < 4 || at[0] != ' ' || !is_digit(at[1]) || !is_digit(at[2]) || at[3] != ':')
+    if (w->end - w->at != 10 || p->end - at < 4 || at[0] != ' ' || !is_digit(at[1]) || !is_digit(at[2]) ||
+        at[3] != ':')
         return;
     for (at++; at < p->end && is_part(*at); at++)
         w->end = at + 1;
@@ -132,8 +134,9 @@ static int read_time(struct gn_toml_parser *p, struct gn_toml_node *node, bool h
     }
     if (!good || w.at != w.end) {
         char shown[GN_TOML_SHOWN_BYTES];
-        return gn_toml_fail(p, -EINVAL, "\"%s\" is no date or time; 1979-05-27, 07:32:00 or 1979-05-27T07:32:00Z is expected",
-                            gn_toml_show(whole.at, (uint32_t)(whole.end - whole.at), shown));
+        return gn_toml_fail(
+            p, -EINVAL, "\"%s\" is no date or time; 1979-05-27, 07:32:00 or 1979-05-27T07:32:00Z is expected",
+            gn_toml_show(whole.at, (uint32_t)(whole.end - whole.at), shown));
     }
     time.text = p->arena_at;
     int rc = gn_toml_put(p, whole.at, (size_t)(whole.end - whole.at));
@@ -154,7 +157,8 @@ static int digit_value(char c)
     return c >= 'a' && c <= 'z' ? c - 'a' + 10 : c >= 'A' && c <= 'Z' ? c - 'A' + 10 : 99;
 }
 
-// One or more digits of a base, each underscore between two of them. Steps over them and copies them without underscores to *to.
+// One or more digits of a base, each underscore between two of them. Steps over them and copies them without
+// underscores to *to.
 static bool take_digits(struct word *w, int base, char **to)
 {
     const char *start = w->at;
@@ -168,7 +172,8 @@ static bool take_digits(struct word *w, int base, char **to)
     return w->at > start;
 }
 
-static int read_integer(struct gn_toml_parser *p, struct gn_toml_node *node, const char *digits, int base, bool negative)
+static int read_integer(struct gn_toml_parser *p, struct gn_toml_node *node, const char *digits, int base,
+                        bool negative)
 {
     uint64_t value = 0, limit = (uint64_t)INT64_MAX + negative;
     for (; *digits; digits++) {
@@ -182,9 +187,10 @@ static int read_integer(struct gn_toml_parser *p, struct gn_toml_node *node, con
     return 0;
 }
 
-// strtod wants the locale's decimal point, so it gets a text without one: all digits, and an exponent that says where the point was.
-static int read_float(struct gn_toml_parser *p, struct gn_toml_node *node, char *digits, char *end, long fraction_digits,
-                      long exponent, bool negative)
+// strtod wants the locale's decimal point, so it gets a text without one: all digits, and an exponent that
+// says where the point was.
+static int read_float(struct gn_toml_parser *p, struct gn_toml_node *node, char *digits, char *end,
+                      long fraction_digits, long exponent, bool negative)
 {
     int saved_errno = errno;
     long written = exponent - fraction_digits;
@@ -228,8 +234,8 @@ static bool take_exponent(struct word *w, long *exponent)
     return true;
 }
 
-static int read_decimal(struct gn_toml_parser *p, struct gn_toml_node *node, const struct word *whole, struct word w,
-                        bool negative)
+static int read_decimal(struct gn_toml_parser *p, struct gn_toml_node *node, const struct word *whole,
+                        struct word w, bool negative)
 {
     char digits[GN_TOML_NUMBER_BYTES_MAX + 32], *to = digits; // room for the exponent
     long exponent = 0, fraction_digits = 0;
@@ -237,7 +243,8 @@ static int read_decimal(struct gn_toml_parser *p, struct gn_toml_node *node, con
     if (!take_digits(&w, 10, &to))
         return fail_value(p, whole);
     if (digits[0] == '0' && to - digits > 1)
-        return gn_toml_fail(p, -EINVAL, "a decimal number cannot start with 0; 0x, 0o and 0b mark other bases");
+        return gn_toml_fail(p, -EINVAL,
+                            "a decimal number cannot start with 0; 0x, 0o and 0b mark other bases");
     if (take(&w, '.')) {
         const char *point = to;
         is_float = true;
@@ -277,7 +284,8 @@ static int read_number(struct gn_toml_parser *p, struct gn_toml_node *node, cons
     char digits[GN_TOML_NUMBER_BYTES_MAX + 1], *to = digits;
     w.at += 2;
     if (!take_digits(&w, base, &to) || w.at != w.end)
-        return gn_toml_fail(p, -EINVAL, "digits of base %d, with single underscores between them, are expected", base);
+        return gn_toml_fail(p, -EINVAL,
+                            "digits of base %d, with single underscores between them, are expected", base);
     *to = 0;
     return read_integer(p, node, digits, base, false);
 }

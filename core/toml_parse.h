@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the three parts of the TOML parser share: toml.c (documents, tables, keys), toml_value.c (values), toml_tree.c (arena, members,
-// errors). Private to core/toml*.c.
+// What the three parts of the TOML parser share: toml.c (documents, tables, keys), toml_value.c (values),
+// toml_tree.c (arena, members, errors). Private to core/toml*.c.
 #ifndef GN_CORE_TOML_PARSE_H
 #define GN_CORE_TOML_PARSE_H
 
@@ -30,7 +30,8 @@ struct gn_toml_key { // one part of a dotted key, in the arena
 
 struct gn_toml_place gn_toml_here(const struct gn_toml_parser *p);
 // Write the error and return code.
-int gn_toml_fail(struct gn_toml_parser *p, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int gn_toml_fail(struct gn_toml_parser *p, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 int gn_toml_fail_at(struct gn_toml_parser *p, struct gn_toml_place place, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 // A new node of a kind, zeroed otherwise, in *node. 0 or -ENOMEM.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree that TOML parsing builds: the arena, members of tables and how they are found, errors.
 //
-// A table's index is a crit-bit trie over its keys. Each member but the first brings one inner node, held in its own struct: the bit at
-// which its key left the others. Bits are counted over symbols of nine bits, presence before byte, so that no key is a prefix of another.
-// On a walk the bit positions grow, and a walk stops at a position behind the searched key's end; so it takes at most nine steps a byte.
+// A table's index is a crit-bit trie over its keys. Each member but the first brings one inner node, held in
+// its own struct: the bit at which its key left the others. Bits are counted over symbols of nine bits,
+// presence before byte, so that no key is a prefix of another. On a walk the bit positions grow, and a walk
+// stops at a position behind the searched key's end; so it takes at most nine steps a byte.
 #include "core/toml_parse.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@ struct gn_toml_place gn_toml_here(const struct gn_toml_parser *p)
     return (struct gn_toml_place){p->line, (uint32_t)(p->at - p->line_start) + 1};
 }
 
-static int fail(struct gn_toml_parser *p, struct gn_toml_place place, int code, const char *format, va_list arguments)
+static int fail(struct gn_toml_parser *p, struct gn_toml_place place, int code, const char *format,
+                va_list arguments)
 {
     p->error->line = place.line;
     p->error->column = place.column;
@@ -104,8 +106,8 @@ static struct gn_toml_node *nearest(const struct gn_toml_node *table, const char
 {
     struct gn_toml_node *at = table->index;
     bool inner = table->index_inner;
-    // An inner node lives in a member of its own subtree. Keys there agree up to its bit, so where that lies behind our end, that member
-    // is as near as any.
+    // An inner node lives in a member of its own subtree. Keys there agree up to its bit, so where that lies
+    // behind our end, that member is as near as any.
     while (inner && at->branch_bit / SYMBOL_BITS <= bytes) {
         bool side = bit_at(key, bytes, at->branch_bit);
         inner = at->branch_inner[side];

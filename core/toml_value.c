@@ -43,7 +43,8 @@ static int read_unicode(struct gn_toml_parser *p, struct gn_toml_place place, un
     return put_code_point(p, code);
 }
 
-// A backslash at a line's end in a multi-line string: it, the line's end and all blanks and lines behind vanish. 1 = done, 0 = not one.
+// A backslash at a line's end in a multi-line string: it, the line's end and all blanks and lines behind
+// vanish. 1 = done, 0 = not one.
 static int skip_folded_lines(struct gn_toml_parser *p)
 {
     const char *backslash = p->at++;
@@ -67,8 +68,8 @@ static int read_escape(struct gn_toml_parser *p, bool multi_line)
     char c = p->end - p->at > 1 ? p->at[1] : 0;
     const char *name = c ? strchr(names, c) : NULL;
     if (!name && c != 'u' && c != 'U')
-        return gn_toml_fail(p, -EINVAL,
-                            "unknown escape; \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX and \\UXXXXXXXX are known");
+        return gn_toml_fail(
+            p, -EINVAL, "unknown escape; \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX and \\UXXXXXXXX are known");
     p->at += 2;
     if (name)
         return gn_toml_put(p, &values[name - names], 1);
@@ -85,7 +86,8 @@ static size_t plain_length(const struct gn_toml_parser *p, char quote)
     return (size_t)(at - p->at);
 }
 
-// At a quote in a multi-line string. Three end it; up to two more before them belong to the text. *ended says which it was.
+// At a quote in a multi-line string. Three end it; up to two more before them belong to the text. *ended says
+// which it was.
 static int read_quotes(struct gn_toml_parser *p, char quote, bool *ended)
 {
     size_t count = 0;

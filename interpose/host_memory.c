@@ -68,7 +68,9 @@ CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory)
 
 CUresult gn_cuMemFreeHost(struct gn_call *c, void *p)
 {
-    struct gn_memory *m = p ? gn_memory_take((uintptr_t)p, GN_MEMORY_PINNED) : NULL;
+    if (!p)
+        return CUDA_SUCCESS;
+    struct gn_memory *m = gn_memory_take((uintptr_t)p, GN_MEMORY_PINNED);
     if (!m)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = gn_memory_settle(c, m);

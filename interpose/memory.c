@@ -130,6 +130,8 @@ CUresult gn_cuMemAllocPitch_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *pPi
 
 CUresult gn_cuMemFree_v2(struct gn_call *c, CUdeviceptr dptr)
 {
+    if (!dptr)
+        return CUDA_SUCCESS;
     struct gn_memory *m = gn_memory_take(dptr, GN_MEMORY_DEVICE);
     if (!m)
         return CUDA_ERROR_INVALID_VALUE;

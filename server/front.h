@@ -41,6 +41,7 @@ struct gn_served {
     int64_t since_ms;
     int64_t kill_at_ms;    // 0: not yet
     bool killed;
+    bool again;            // it has its second worker
     struct gn_served *next;
 };
 

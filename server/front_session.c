@@ -124,7 +124,8 @@ static unsigned long long read_count(const _Atomic uint64_t *count) { return ato
 static void ended(struct gn_served *s, int status)
 {
     char text[128];
-    const struct gn_status *t = s->child.status;
+    static const struct gn_status none;
+    const struct gn_status *t = s->child.status ? s->child.status : &none;
     bool normal = WIFEXITED(status) && WEXITSTATUS(status) == GN_EXIT_OVER;
     gn_log(normal ? GN_LOG_INFO : GN_LOG_WARN,
            "session %u ended: %s; %.1f s, %llu commands, %llu launches, %llu bytes received (%llu payload), %llu sent (%llu payload)",
@@ -139,11 +140,26 @@ static void ended(struct gn_served *s, int status)
     free(s);
 }
 
+// A spare can die at the very moment it is given a session. As long as it has not taken it, the client has noticed nothing.
+static bool start_again(struct gn_served *s)
+{
+    struct gn_child child;
+    if (gn_spawn_taken(&s->child) || s->again || s->killed || s->kill_at_ms || gn_spawn(&child, s->front->config->driver))
+        return false;
+    gn_spawn_release(&s->child);
+    s->child = child;
+    s->again = true;
+    gn_log(GN_LOG_WARN, "session %u: its worker died before it began; another one serves it", s->start.session);
+    return gn_spawn_give(&s->child, &s->start, s->watch.fd) == 0;
+}
+
 static void child_ended(struct gn_front *front, pid_t pid, int status)
 {
     for (struct gn_served **at = &front->sessions; *at; at = &(*at)->next)
         if ((*at)->child.pid == pid) {
             struct gn_served *s = *at;
+            if (start_again(s))
+                return;
             *at = s->next;
             ended(s, status);
             return;

@@ -24,6 +24,7 @@ enum {
 struct session_page { // shared by the front door and the worker
     struct gn_session_start start;
     struct gn_status status;
+    _Atomic uint32_t taken; // set by the worker
 };
 
 int gn_spawn(struct gn_child *child, const char *driver)
@@ -106,10 +107,17 @@ int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, 
     return error;
 }
 
+static struct session_page *page_of(const struct gn_child *child)
+{
+    return (struct session_page *)((char *)child->status - offsetof(struct session_page, status));
+}
+
+bool gn_spawn_taken(const struct gn_child *child) { return child->status && atomic_load(&page_of(child)->taken); }
+
 void gn_spawn_release(struct gn_child *child)
 {
     if (child->status)
-        munmap((char *)child->status - offsetof(struct session_page, status), sizeof(struct session_page));
+        munmap(page_of(child), sizeof(struct session_page));
     if (child->front_fd >= 0)
         close(child->front_fd);
     child->status = NULL;
@@ -178,6 +186,7 @@ int gn_spawn_worker_entry(int front_fd, const char *driver)
         return GN_EXIT_START;
     }
     close(fds[1]);
+    atomic_store(&page->taken, 1);
     start = page->start;
     gn_log_setup(start.log_level, start.session);
     struct gn_worker_start with = {.fd = fds[0], .front_fd = front_fd, .session = &start, .status = &page->status};

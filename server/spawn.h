@@ -63,6 +63,8 @@ struct gn_child { // a worker's process
 int gn_spawn(struct gn_child *child, const char *driver);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
+// Whether it has received its session: if it died before, another may serve the same client.
+bool gn_spawn_taken(const struct gn_child *child);
 // Forgets a child that was reaped: closes and unmaps.
 void gn_spawn_release(struct gn_child *child);
 

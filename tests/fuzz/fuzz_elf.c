@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the cubin reader. Beyond not crashing: names end in the file, parameters lie in order in their block, errors have a reason. The
-// first bytes, which no fuzzer would guess, are put right half of the time.
+// Fuzzes the cubin reader. Beyond not crashing: names end in the file, parameters lie in order in their
+// block, errors have a reason. The first bytes, which no fuzzer would guess, are put right half of the time.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes everything that reads fatbins and PTX text: probing, walking entries, unpacking, picking, scanning for parameters. Beyond not
-// crashing: every payload and name lies in the image, errors have a reason, an entry's parameters lie in order in its block.
+// Fuzzes everything that reads fatbins and PTX text: probing, walking entries, unpacking, picking, scanning
+// for parameters. Beyond not crashing: every payload and name lies in the image, errors have a reason, an
+// entry's parameters lie in order in its block.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

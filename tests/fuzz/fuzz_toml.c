@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the TOML parser and the settings reader. Beyond not crashing: an arena of GN_TOML_ARENA_BYTES is always enough, every member is
-// found by its key, counts and chains agree, the same text gives the same answer in a smaller arena or -ENOMEM, errors have a place.
+// Fuzzes the TOML parser and the settings reader. Beyond not crashing: an arena of GN_TOML_ARENA_BYTES is
+// always enough, every member is found by its key, counts and chains agree, the same text gives the same
+// answer in a smaller arena or -ENOMEM, errors have a place.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -67,7 +68,8 @@ static const struct gn_config_key keys[] = {
     {"", "text", GN_CONFIG_STRING, GN_CONFIG_FIELD(struct settings, text), .doc = "d"},
     {"", "item", GN_CONFIG_TABLES, .elements = &item_schema, .begin = begin_item, .doc = "d"},
     {"a", "flag", GN_CONFIG_BOOL, GN_CONFIG_FIELD(struct settings, flag), .doc = "d"},
-    {"a", "number", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, number), .min = -9, .max = 99, .doc = "d"},
+    {"a", "number", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, number), .min = -9, .max = 99,
+     .doc = "d"},
     {"a.b", "size", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct settings, size_bytes), .doc = "d"},
     {"a.b", "wait", GN_CONFIG_DURATION, GN_CONFIG_FIELD(struct settings, wait_ns), .doc = "d"},
     {"c", "choice", GN_CONFIG_ENUM, GN_CONFIG_FIELD(struct settings, choice), .names = choices, .doc = "d"},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unpacking and choosing among the parts of CUDA images. core/image reads the containers; the decompressors are here, where there is malloc.
+// Unpacking and choosing among the parts of CUDA images. core/image reads the containers; the decompressors
+// are here, where there is malloc.
 #include "tests/mock/image_unpack.h"
 
 #include <errno.h>
@@ -19,19 +20,22 @@ static const char *unpack_into(const struct gn_fatbin_entry *entry, uint8_t *dat
     if (entry->flags & GN_FATBIN_LZ4) {
         if (entry->compressed_bytes > INT_MAX || entry->uncompressed_bytes > INT_MAX)
             return "LZ4 payload larger than a block can be";
-        int got = LZ4_decompress_safe((const char *)entry->payload, (char *)data, (int)entry->compressed_bytes,
-                                      (int)entry->uncompressed_bytes);
-        return got >= 0 && (uint64_t)got == entry->uncompressed_bytes ? NULL : "LZ4 payload does not unpack to its size";
+        int got = LZ4_decompress_safe((const char *)entry->payload, (char *)data,
+                                      (int)entry->compressed_bytes, (int)entry->uncompressed_bytes);
+        return got >= 0 && (uint64_t)got == entry->uncompressed_bytes
+                   ? NULL
+                   : "LZ4 payload does not unpack to its size";
     }
     if (entry->flags & GN_FATBIN_ZSTD) {
-        size_t got = ZSTD_decompress(data, entry->uncompressed_bytes, entry->payload, entry->compressed_bytes);
+        size_t got =
+            ZSTD_decompress(data, entry->uncompressed_bytes, entry->payload, entry->compressed_bytes);
         return got == entry->uncompressed_bytes ? NULL : "zstd payload does not unpack to its size";
     }
     return "fatbin entry is compressed in an unknown way";
 }
 
-int mock_entry_unpack(const struct gn_fatbin_entry *entry, uint64_t limit_bytes, uint8_t **data, uint64_t *size_bytes,
-                      const char **reason)
+int mock_entry_unpack(const struct gn_fatbin_entry *entry, uint64_t limit_bytes, uint8_t **data,
+                      uint64_t *size_bytes, const char **reason)
 {
     *data = NULL;
     *reason = NULL;
@@ -104,8 +108,8 @@ static struct gn_fatbin_entry entry_of(const struct gn_image *image)
     return entry;
 }
 
-static int choose(const struct gn_image *image, uint32_t device_sm, enum mock_image_want want, struct choice *best,
-                  struct gn_image_error *error)
+static int choose(const struct gn_image *image, uint32_t device_sm, enum mock_image_want want,
+                  struct choice *best, struct gn_image_error *error)
 {
     uint32_t at = 0;
     int rc = 0;

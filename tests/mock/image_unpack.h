@@ -5,7 +5,8 @@
 
 #include "core/image.h"
 
-#define MOCK_IMAGE_UNPACKED_MAX ((uint64_t)256 << 20) // a sensible limit_bytes: ten times the largest part of a CUDA library
+#define MOCK_IMAGE_UNPACKED_MAX                                                                              \
+    ((uint64_t)256 << 20) // a sensible limit_bytes: ten times the largest part of a CUDA library
 
 enum mock_image_want {
     MOCK_IMAGE_PTX_FIRST,   // what the PTX engine can run; a cubin only where no PTX fits
@@ -20,15 +21,17 @@ struct mock_image {
     struct gn_image_error error;
 };
 
-// Picks and unpacks: the highest SM that the device can run, the more specific of two (sm_90a before sm_90). Follows the pointers of a
-// wrapper. *out is filled on success only, except for its error. 0; -ENOENT: nothing in it fits the device (or only LTO-IR); -EINVAL:
-// malformed; -E2BIG: would unpack to more than limit_bytes; -ENOMEM.
+// Picks and unpacks: the highest SM that the device can run, the more specific of two (sm_90a before sm_90).
+// Follows the pointers of a wrapper. *out is filled on success only, except for its error. 0; -ENOENT:
+// nothing in it fits the device (or only LTO-IR); -EINVAL: malformed; -E2BIG: would unpack to more than
+// limit_bytes; -ENOMEM.
 int mock_image_pick(const void *image, size_t avail_bytes, uint32_t device_sm, enum mock_image_want want,
                     uint64_t limit_bytes, struct mock_image *out);
 void mock_image_free(struct mock_image *image);
 
-// Unpacks the payload of one entry into memory from malloc; one NUL follows the *size_bytes. 0, -EINVAL (*reason says why), -E2BIG, -ENOMEM.
-int mock_entry_unpack(const struct gn_fatbin_entry *entry, uint64_t limit_bytes, uint8_t **data, uint64_t *size_bytes,
-                      const char **reason);
+// Unpacks the payload of one entry into memory from malloc; one NUL follows the *size_bytes. 0, -EINVAL
+// (*reason says why), -E2BIG, -ENOMEM.
+int mock_entry_unpack(const struct gn_fatbin_entry *entry, uint64_t limit_bytes, uint8_t **data,
+                      uint64_t *size_bytes, const char **reason);
 
 #endif

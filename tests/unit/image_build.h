@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hand-made CUDA images for tests: a byte buffer, fatbins entry by entry, and a small cubin whose every field a test can spoil.
+// Hand-made CUDA images for tests: a byte buffer, fatbins entry by entry, and a small cubin whose every field
+// a test can spoil.
 #ifndef GN_TESTS_UNIT_IMAGE_BUILD_H
 #define GN_TESTS_UNIT_IMAGE_BUILD_H
 
@@ -98,7 +99,7 @@ enum {
     SECTION_INFO_DEVICE, // .nv.info.helper, a device function
     SECTION_TEXT_KERNEL,
     SECTION_TEXT_DEVICE,
-    SECTION_SHARED,      // .nv.shared.axpy
+    SECTION_SHARED, // .nv.shared.axpy
     SECTION_COUNT,
 };
 
@@ -107,22 +108,35 @@ struct cubin_made {
     size_t sections_at; // header i is at sections_at + 64 * i
 };
 
-static inline size_t cubin_section(const struct cubin_made *c, unsigned index) { return c->sections_at + 64 * index; }
+static inline size_t cubin_section(const struct cubin_made *c, unsigned index)
+{
+    return c->sections_at + 64 * index;
+}
 
-// One kernel, axpy(float, float *, char[5]): offsets 0, 8, 16 of 21 bytes, the last in the form for large blocks; 24 registers, 256 B of
-// stack, 400 B shared, .reqntid 32,4,1; and one device function. `new_style` is the ELF flavour of CUDA 13.
+// One kernel, axpy(float, float *, char[5]): offsets 0, 8, 16 of 21 bytes, the last in the form for large
+// blocks; 24 registers, 256 B of stack, 400 B shared, .reqntid 32,4,1; and one device function. `new_style`
+// is the ELF flavour of CUDA 13.
 static inline struct cubin_made cubin_make(int new_style, uint32_t sm)
 {
-    static const char names[] = "\0.shstrtab\0.strtab\0.symtab\0.nv.info\0.nv.info.axpy\0.nv.info.helper\0.text.axpy\0"
-                                ".text.helper\0.nv.shared.axpy";
+    static const char names[] =
+        "\0.shstrtab\0.strtab\0.symtab\0.nv.info\0.nv.info.axpy\0.nv.info.helper\0.text.axpy\0"
+        ".text.helper\0.nv.shared.axpy";
     static const char strings[] = "\0axpy\0helper";
-    static const uint32_t symbols[] = {0,    0, 0, 0, 0, 0, // the null symbol
-                                       1,    0x12 | 0x10 << 8 | SECTION_TEXT_KERNEL << 16, 0, 0, 128, 0,
-                                       6,    0x12 | SECTION_TEXT_DEVICE << 16, 0, 0, 64, 0};
-    static const uint32_t info[] = {0x00082f04, 1, 24, 0x00081104, 1, 256, 0x00082f04, 2, 9, 0x00081104, 2, 8};
-    static const uint32_t info_kernel[] = {0x000c4504, 0, 0x00100002, 5,       0x000c1704, 0, 0x00080001, 8 << 18 | 0x1f000,
-                                           0x000c1704, 0, 0x00000000, 4 << 18, 0x00151903, 0x00ff1b03,
-                                           0x000c1004, 32, 4, 1,               0x00080a04, 3, 0x00150160};
+    static const uint32_t symbols[] = {0,   0,
+                                       0,   0,
+                                       0,   0, // the null symbol
+                                       1,   0x12 | 0x10 << 8 | SECTION_TEXT_KERNEL << 16,
+                                       0,   0,
+                                       128, 0,
+                                       6,   0x12 | SECTION_TEXT_DEVICE << 16,
+                                       0,   0,
+                                       64,  0};
+    static const uint32_t info[] = {0x00082f04, 1, 24, 0x00081104, 1, 256,
+                                    0x00082f04, 2, 9,  0x00081104, 2, 8};
+    static const uint32_t info_kernel[] = {
+        0x000c4504,        0,          0x00100002, 5,          0x000c1704, 0,          0x00080001,
+        8 << 18 | 0x1f000, 0x000c1704, 0,          0x00000000, 4 << 18,    0x00151903, 0x00ff1b03,
+        0x000c1004,        32,         4,          1,          0x00080a04, 3,          0x00150160};
     static const uint32_t info_device[] = {0x00ff1b03};
     static const uint8_t code[128];
     static const struct {
@@ -133,8 +147,10 @@ static inline struct cubin_made cubin_make(int new_style, uint32_t sm)
         [SECTION_STRINGS] = {11, 3, 0, 0, sizeof strings, strings},
         [SECTION_SYMBOLS] = {19, 2, SECTION_STRINGS, 0, sizeof symbols, symbols},
         [SECTION_INFO] = {27, 0x70000000, SECTION_SYMBOLS, 0, sizeof info, info},
-        [SECTION_INFO_KERNEL] = {36, 0x70000000, SECTION_SYMBOLS, SECTION_TEXT_KERNEL, sizeof info_kernel, info_kernel},
-        [SECTION_INFO_DEVICE] = {50, 0x70000000, SECTION_SYMBOLS, SECTION_TEXT_DEVICE, sizeof info_device, info_device},
+        [SECTION_INFO_KERNEL] = {36, 0x70000000, SECTION_SYMBOLS, SECTION_TEXT_KERNEL, sizeof info_kernel,
+                                 info_kernel},
+        [SECTION_INFO_DEVICE] = {50, 0x70000000, SECTION_SYMBOLS, SECTION_TEXT_DEVICE, sizeof info_device,
+                                 info_device},
         [SECTION_TEXT_KERNEL] = {66, 1, SECTION_SYMBOLS, 24u << 24 | 1, 128, code},
         [SECTION_TEXT_DEVICE] = {77, 1, SECTION_SYMBOLS, 9u << 24 | 2, 64, code},
         [SECTION_SHARED] = {90, 8, 0, SECTION_TEXT_KERNEL, 400, NULL},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does a settings file land in its struct, and is everything else answered with file, line, column and a useful sentence? Method:
-// a schema with every type, good texts, bad texts with their whole message, and the unit parsers on their own.
+// Question: does a settings file land in its struct, and is everything else answered with file, line, column
+// and a useful sentence? Method: a schema with every type, good texts, bad texts with their whole message,
+// and the unit parsers on their own.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +39,8 @@ struct settings {
     uint32_t region_count;
 };
 
-static const char *set_token(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_token(void *target, const struct gn_config_key *key,
+                             const struct gn_config_value *value)
 {
     struct settings *s = target;
     (void)key;
@@ -69,7 +71,8 @@ static const char *end_region(void *target, void *element)
 
 static const struct gn_config_key region_keys[] = {
     {"", "name", GN_CONFIG_STRING, GN_CONFIG_FIELD(struct region, name), .required = true, .doc = "d"},
-    {"", "size", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct region, size_bytes), .min = 1, .max = 1 << 20, .doc = "d"},
+    {"", "size", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct region, size_bytes), .min = 1, .max = 1 << 20,
+     .doc = "d"},
     {"use", "pinned", GN_CONFIG_BOOL, GN_CONFIG_FIELD(struct region, pinned), .doc = "d"},
 };
 static const struct gn_config_schema region_schema = {region_keys, 3};
@@ -77,12 +80,17 @@ static const struct gn_config_schema region_schema = {region_keys, 3};
 static const struct gn_config_key keys[] = {
     {"", "driver", GN_CONFIG_STRING, GN_CONFIG_FIELD(struct settings, driver), .doc = "d"},
     {"", "listen", GN_CONFIG_STRINGS, GN_CONFIG_FIELD(struct settings, listen), .doc = "d"},
-    {"", "region", GN_CONFIG_TABLES, .elements = &region_schema, .begin = begin_region, .end = end_region, .doc = "d"},
-    {"limits", "max_sessions", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, sessions), .min = 1, .max = 4096, .doc = "d"},
-    {"limits", "nice", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = -20, .max = 19, .doc = "d"},
+    {"", "region", GN_CONFIG_TABLES, .elements = &region_schema, .begin = begin_region, .end = end_region,
+     .doc = "d"},
+    {"limits", "max_sessions", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, sessions), .min = 1,
+     .max = 4096, .doc = "d"},
+    {"limits", "nice", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = -20, .max = 19,
+     .doc = "d"},
     {"limits", "small", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, small), .doc = "d"},
-    {"limits.memory", "device", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct settings, memory_bytes), .min = 1 << 20, .max = 1ll << 40, .doc = "d"},
-    {"limits", "idle", GN_CONFIG_DURATION, GN_CONFIG_FIELD(struct settings, idle_ns), .min = 1000000, .max = 3600000000000, .doc = "d"},
+    {"limits.memory", "device", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct settings, memory_bytes),
+     .min = 1 << 20, .max = 1ll << 40, .doc = "d"},
+    {"limits", "idle", GN_CONFIG_DURATION, GN_CONFIG_FIELD(struct settings, idle_ns), .min = 1000000,
+     .max = 3600000000000, .doc = "d"},
     {"log", "level", GN_CONFIG_ENUM, GN_CONFIG_FIELD(struct settings, level), .names = levels, .doc = "d"},
     {"log", "quiet", GN_CONFIG_BOOL, GN_CONFIG_FIELD(struct settings, quiet), .doc = "d"},
     {"log", "token", GN_CONFIG_STRING, .set = set_token, .doc = "d"},
@@ -170,28 +178,35 @@ static const struct bad {
 } bads[] = {
     // unknown
     {"\n  drivr = 'x'", "s.toml:2:3: unknown key \"drivr\"; did you mean \"driver\"?"},
-    {"[limits]\nmax-sesions = 1", "s.toml:2:1: unknown key \"max-sesions\" in [limits]; did you mean \"max_sessions\"?"},
-    {"[limits]\nMAX_SESSIONS = 1", "s.toml:2:1: unknown key \"MAX_SESSIONS\" in [limits]; did you mean \"max_sessions\"?"},
+    {"[limits]\nmax-sesions = 1",
+     "s.toml:2:1: unknown key \"max-sesions\" in [limits]; did you mean \"max_sessions\"?"},
+    {"[limits]\nMAX_SESSIONS = 1",
+     "s.toml:2:1: unknown key \"MAX_SESSIONS\" in [limits]; did you mean \"max_sessions\"?"},
     {"[limits]\ninec = 1", "s.toml:2:1: unknown key \"inec\" in [limits]"},
     {"[limits]\nncie = 1", "s.toml:2:1: unknown key \"ncie\" in [limits]; did you mean \"nice\"?"},
     {"[limits]\nbanana = 1", "s.toml:2:1: unknown key \"banana\" in [limits]"},
     {"level = 'off'", "s.toml:1:1: unknown key \"level\"; it belongs in [log]"},
-    {"[log]\ndriver = 'x'", "s.toml:2:1: unknown key \"driver\" in [log]; it belongs before the first section"},
+    {"[log]\ndriver = 'x'",
+     "s.toml:2:1: unknown key \"driver\" in [log]; it belongs before the first section"},
     {"[limit]\nx = 1", "s.toml:1:2: unknown section [limit]; did you mean [limits]?"},
     {"[limits.memroy]\nx = 1", "s.toml:1:9: unknown section [limits.memroy]; did you mean [limits.memory]?"},
     {"[[regions]]\nname = 'x'", "s.toml:1:3: unknown section [regions]; did you mean [region]?"},
     {"[zzz]", "s.toml:1:2: unknown section [zzz]"},
-    {"\"limits.memory\".device = 1", "s.toml:1:1: unknown section [\"limits.memory\"]; did you mean [limits.memory]?"},
+    {"\"limits.memory\".device = 1",
+     "s.toml:1:1: unknown section [\"limits.memory\"]; did you mean [limits.memory]?"},
     {"\"driver\\u0000\" = 1", "s.toml:1:1: unknown key \"driver?\"; did you mean \"driver\"?"},
     {"\"\" = 1", "s.toml:1:1: unknown key \"\""},
-    {"[[region]]\nname = 'a'\nsiez = 1", "s.toml:3:1: unknown key \"siez\" in [[region]]; did you mean \"size\"?"},
-    {"[[region]]\nname = 'a'\nuse.pined = true", "s.toml:3:5: unknown key \"pined\" in [[region.use]]; did you mean \"pinned\"?"},
+    {"[[region]]\nname = 'a'\nsiez = 1",
+     "s.toml:3:1: unknown key \"siez\" in [[region]]; did you mean \"size\"?"},
+    {"[[region]]\nname = 'a'\nuse.pined = true",
+     "s.toml:3:5: unknown key \"pined\" in [[region.use]]; did you mean \"pinned\"?"},
     {"[[region]]\nname = 'a'\n[region.sub]", "s.toml:3:9: unknown section [region.sub]"},
     // missing
     {"[[region]]\nname = 'a'\n[[region]]\nsize = 1", "s.toml:3:3: \"name\" is missing in [[region]]"},
     // types
     {"driver = 1", "s.toml:1:10: driver must be a string, not an integer"},
-    {"driver = 'a'\n[limits]\nmax_sessions = '12'", "s.toml:3:16: max_sessions must be an integer, not a string"},
+    {"driver = 'a'\n[limits]\nmax_sessions = '12'",
+     "s.toml:3:16: max_sessions must be an integer, not a string"},
     {"limits.max_sessions = 1.0", "s.toml:1:23: max_sessions must be an integer, not a float"},
     {"log.quiet = 1", "s.toml:1:13: quiet must be true or false, not an integer"},
     {"log.quiet = 1979-05-27", "s.toml:1:13: quiet must be true or false, not a local date"},
@@ -199,12 +214,15 @@ static const struct bad {
     {"listen = ['a',\n 2]", "s.toml:2:2: listen must hold strings only, not an integer"},
     {"listen = [\"a\\u0000\"]", "s.toml:1:11: listen must not contain the character U+0000"},
     {"driver = \"a\\u0000b\"", "s.toml:1:10: driver must not contain the character U+0000"},
-    {"limits.memory.device = 1.5", "s.toml:1:24: device must be a size like \"64K\", \"512MiB\" or \"8G\", or a number of bytes, not a float"},
-    {"limits.idle = true", "s.toml:1:15: idle must be a duration like \"2s\" or \"50ms\", or a number of seconds, not a boolean"},
+    {"limits.memory.device = 1.5", "s.toml:1:24: device must be a size like \"64K\", \"512MiB\" or \"8G\", "
+                                   "or a number of bytes, not a float"},
+    {"limits.idle = true",
+     "s.toml:1:15: idle must be a duration like \"2s\" or \"50ms\", or a number of seconds, not a boolean"},
     {"limits = 1", "s.toml:1:10: [limits] is a section, not an integer"},
     {"[[limits]]", "s.toml:1:3: [limits] is a section, not an array of tables"},
     {"[driver]", "s.toml:1:2: driver must be a string, not a table"},
-    {"[region]", "s.toml:1:2: region must be tables, each under its own header in double brackets, not a table"},
+    {"[region]",
+     "s.toml:1:2: region must be tables, each under its own header in double brackets, not a table"},
     {"region = [1]", "s.toml:1:11: region must hold tables only, not an integer"},
     // values
     {"limits.max_sessions = 0", "s.toml:1:23: max_sessions is out of range; it may be from 1 to 4096"},
@@ -215,23 +233,30 @@ static const struct bad {
     {"limits.memory.device = '2T'", "s.toml:1:24: device is out of range; it may be from 1M to 1T"},
     {"limits.memory.device = '99999999999T'", "s.toml:1:24: device is out of range; it may be from 1M to 1T"},
     {"limits.memory.device = -1", "s.toml:1:24: device is out of range; it may be from 1M to 1T"},
-    {"limits.memory.device = '8GB'", "s.toml:1:24: \"8GB\" is no size; a number with K, M, G, T, KiB, MiB, GiB, TiB or nothing is expected"},
-    {"limits.idle = '2 s'", "s.toml:1:15: \"2 s\" is no duration; a number with ns, us, ms, s, min or h is expected"},
+    {"limits.memory.device = '8GB'",
+     "s.toml:1:24: \"8GB\" is no size; a number with K, M, G, T, KiB, MiB, GiB, TiB or nothing is expected"},
+    {"limits.idle = '2 s'",
+     "s.toml:1:15: \"2 s\" is no duration; a number with ns, us, ms, s, min or h is expected"},
     {"limits.idle = '2h'", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
     {"limits.idle = 0.0001", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
     {"limits.idle = nan", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
     {"limits.idle = inf", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
     {"limits.idle = -1", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
     {"limits.idle = 9223372036854775807", "s.toml:1:15: idle is out of range; it may be from 1ms to 3600s"},
-    {"log.level = 'verbose'", "s.toml:1:13: level cannot be \"verbose\"; \"off\", \"warn\" or \"debug\" is expected"},
+    {"log.level = 'verbose'",
+     "s.toml:1:13: level cannot be \"verbose\"; \"off\", \"warn\" or \"debug\" is expected"},
     {"log.level = 1", "s.toml:1:13: level must be \"off\", \"warn\" or \"debug\", not an integer"},
     {"log.token = '1234567890123456'", "s.toml:1:13: token: longer than 15 characters"},
-    {"[[region]]\nname='a'\n[[region]]\nname='b'\n[[region]]\nname='c'", "s.toml:5:3: region: at most 2 regions"},
-    {"[[region]]\nname='a'\nsize='8K'\nuse.pinned=true", "s.toml:1:3: region: a pinned region has at most 4K"},
+    {"[[region]]\nname='a'\n[[region]]\nname='b'\n[[region]]\nname='c'",
+     "s.toml:5:3: region: at most 2 regions"},
+    {"[[region]]\nname='a'\nsize='8K'\nuse.pinned=true",
+     "s.toml:1:3: region: a pinned region has at most 4K"},
     {"[[region]]\nname='a'\nsize=0", "s.toml:3:6: size is out of range; it may be from 1 to 1M"},
     // the parser's
-    {"driver = 'a'\ndriver = 'b'", "s.toml:2:1: \"driver\" is already defined as a string in line 1; it can be defined only once"},
-    {"driver = a", "s.toml:1:10: \"a\" is no value; a number, date, true, false or a quoted string is expected"},
+    {"driver = 'a'\ndriver = 'b'",
+     "s.toml:2:1: \"driver\" is already defined as a string in line 1; it can be defined only once"},
+    {"driver = a",
+     "s.toml:1:10: \"a\" is no value; a number, date, true, false or a quoted string is expected"},
 };
 
 static void mistakes_are_answered(void **state)
@@ -362,9 +387,17 @@ static void enums_and_nearest_names(void **state)
     static const struct {
         const char *word, *near;
     } cases[] = {
-        {"memroy", "memory"},       {"memmory", "memory"},    {"emory", "memory"}, {"maxsessions", "max_sessions"},
-        {"max-Sessions", "max_sessions"}, {"ib", "id"},       {"xy", NULL},        {"lvel", "level"},
-        {"label", NULL},            {"something else", NULL}, {"", NULL},
+        {"memroy", "memory"},
+        {"memmory", "memory"},
+        {"emory", "memory"},
+        {"maxsessions", "max_sessions"},
+        {"max-Sessions", "max_sessions"},
+        {"ib", "id"},
+        {"xy", NULL},
+        {"lvel", "level"},
+        {"label", NULL},
+        {"something else", NULL},
+        {"", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *near = gn_config_nearest(cases[i].word, strlen(cases[i].word), names, 4);
@@ -382,9 +415,11 @@ static void schemas_are_checked(void **state)
     static const struct gn_config_key bad_keys[] = {
         {"", "a", GN_CONFIG_INTEGER, .doc = "d"},
         {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, small), .max = 256, .doc = "d"},
-        {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = -40000, .max = 1, .doc = "d"},
+        {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = -40000, .max = 1,
+         .doc = "d"},
         {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = 2, .max = 1, .doc = "d"},
-        {"", "a", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct settings, memory_bytes), .min = -1, .max = 1, .doc = "d"},
+        {"", "a", GN_CONFIG_SIZE, GN_CONFIG_FIELD(struct settings, memory_bytes), .min = -1, .max = 1,
+         .doc = "d"},
         {"", "a", GN_CONFIG_STRING, GN_CONFIG_FIELD(struct settings, small), .doc = "d"},
         {"", "a", GN_CONFIG_BOOL, GN_CONFIG_FIELD(struct settings, sessions), .doc = "d"},
         {"", "a", GN_CONFIG_ENUM, GN_CONFIG_FIELD(struct settings, level), .doc = "d"},

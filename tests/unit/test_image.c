@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: are kind and size of an image told right, and is every lie in a header refused with its place? Method: hand-made bytes in memory
-// of exactly their size (the sanitizer sees one byte too far), each field spoiled in turn, and every cut.
+// Question: are kind and size of an image told right, and is every lie in a header refused with its place?
+// Method: hand-made bytes in memory of exactly their size (the sanitizer sees one byte too far), each field
+// spoiled in turn, and every cut.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,8 @@ static void refused(const void *data, size_t size, int want, const char *says)
     struct gn_image image;
     int rc = probe(data, size, &image);
     if (rc != want || !image.error.reason || !strstr(image.error.reason, says) || image.kind != GN_IMAGE_NONE)
-        fail_msg("rc %d, want %d; \"%s\", want \"%s\"", rc, want, image.error.reason ? image.error.reason : "", says);
+        fail_msg("rc %d, want %d; \"%s\", want \"%s\"", rc, want,
+                 image.error.reason ? image.error.reason : "", says);
 }
 
 static void ptx_is_text_up_to_its_nul(void **state)
@@ -75,7 +77,8 @@ static void nothing_behind_the_nul_is_read(void **state)
     memcpy(memory + page - sizeof ptx, ptx, sizeof ptx);
     assert_int_equal(gn_image_probe(memory + page - sizeof ptx, GN_IMAGE_SIZE_UNKNOWN, &image), 0);
     struct image_bytes fatbin = fatbin_begin();
-    fatbin_add(&fatbin, &(struct fatbin_part){.kind = 1, .sm = 75, .payload = ptx, .payload_size = sizeof ptx});
+    fatbin_add(&fatbin,
+               &(struct fatbin_part){.kind = 1, .sm = 75, .payload = ptx, .payload_size = sizeof ptx});
     memcpy(memory + page - fatbin.size, fatbin.data, fatbin.size);
     assert_int_equal(gn_image_probe(memory + page - fatbin.size, GN_IMAGE_SIZE_UNKNOWN, &image), 0);
     assert_int_equal(image.size_bytes, fatbin.size);
@@ -98,10 +101,12 @@ static void endless_text_is_refused(void **state)
     memcpy(page, ".version 7.5", 12);
     assert_int_equal(fwrite(page, 1, sizeof page, file), sizeof page);
     fflush(file);
-    char *memory = mmap(NULL, GN_IMAGE_PTX_MAX + sizeof page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *memory = mmap(NULL, GN_IMAGE_PTX_MAX + sizeof page, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_ptr_not_equal(memory, MAP_FAILED);
     for (size_t at = 0; at <= GN_IMAGE_PTX_MAX; at += sizeof page)
-        assert_ptr_equal(mmap(memory + at, sizeof page, PROT_READ, MAP_SHARED | MAP_FIXED, fileno(file), 0), memory + at);
+        assert_ptr_equal(mmap(memory + at, sizeof page, PROT_READ, MAP_SHARED | MAP_FIXED, fileno(file), 0),
+                         memory + at);
     struct gn_image image;
     assert_int_equal(gn_image_probe(memory, GN_IMAGE_SIZE_UNKNOWN, &image), -E2BIG);
     assert_int_equal(image.error.offset_bytes, GN_IMAGE_PTX_MAX);
@@ -113,7 +118,12 @@ static void endless_text_is_refused(void **state)
 static struct image_bytes two_entries(void)
 {
     struct image_bytes b = fatbin_begin();
-    fatbin_add(&b, &(struct fatbin_part){.kind = 2, .sm = 80, .flags = 0x11, .payload = "\x7f" "ELF....", .payload_size = 8});
+    fatbin_add(&b, &(struct fatbin_part){.kind = 2,
+                                         .sm = 80,
+                                         .flags = 0x11,
+                                         .payload = "\x7f"
+                                                    "ELF....",
+                                         .payload_size = 8});
     fatbin_add(&b, &(struct fatbin_part){1, 75, 0x8013, "12345678", 8, 5, 99, "kernels.cu"});
     return b;
 }
@@ -138,7 +148,10 @@ static void fatbin_entries_are_walked(void **state)
     assert_int_equal(e.uncompressed_bytes, 8);
     assert_null(e.name);
     assert_int_equal(e.offset_bytes, 16);
-    assert_memory_equal(e.payload, "\x7f" "ELF", 4);
+    assert_memory_equal(e.payload,
+                        "\x7f"
+                        "ELF",
+                        4);
     assert_int_equal(gn_fatbin_next(&it, &e), 1);
     assert_int_equal(e.kind, GN_FATBIN_PTX);
     assert_int_equal(e.sm, 75);

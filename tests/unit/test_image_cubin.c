@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: are a cubin's size, kernels, parameters and resources told right, and is every lie refused? Method: a hand-made cubin (both ELF
-// flavours), each field spoiled in turn, every cut, every single byte changed; all in memory of exactly its size.
+// Question: are a cubin's size, kernels, parameters and resources told right, and is every lie refused?
+// Method: a hand-made cubin (both ELF flavours), each field spoiled in turn, every cut, every single byte
+// changed; all in memory of exactly its size.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,7 +178,7 @@ static const struct lie {
     {CONTENTS, SECTION_INFO_KERNEL, 2, 2, 0xffff, -EINVAL, "beyond its section"},
     {CONTENTS, SECTION_INFO_KERNEL, 2, 2, 8, -EINVAL, "too short"},
     {CONTENTS, SECTION_INFO_KERNEL, 0, 1, 3, -EINVAL, "too short"},
-    {CONTENTS, SECTION_INFO_KERNEL, 8, 2, 3, -EINVAL, "doubled or missing"},  // ordinal
+    {CONTENTS, SECTION_INFO_KERNEL, 8, 2, 3, -EINVAL, "doubled or missing"}, // ordinal
     {CONTENTS, SECTION_INFO_KERNEL, 8, 2, 1, -EINVAL, "doubled or missing"},
     {CONTENTS, SECTION_INFO_KERNEL, 10, 2, 17, -EINVAL, "outside the parameter block"}, // offset
     {CONTENTS, SECTION_INFO_KERNEL, 10, 2, 0xffff, -EINVAL, "outside the parameter block"},

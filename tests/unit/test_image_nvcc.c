@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: do the image readers agree with what nvcc makes? Method: one source compiled for several SMs and compressions; every part of every
-// image must have the layouts that the C types have, from cubin and PTX alike, and the resources that ptxas reports. Skips without nvcc.
+// Question: do the image readers agree with what nvcc makes? Method: one source compiled for several SMs and
+// compressions; every part of every image must have the layouts that the C types have, from cubin and PTX
+// alike, and the resources that ptxas reports. Skips without nvcc.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,14 +17,15 @@
 
 enum { KERNELS = 4, PARAMS_MAX = 16, COMMAND_BYTES = 1024, PATH_BYTES = 64, LIMIT = 64 << 20 };
 
-static const char source[] = "struct s { double d; char c[3]; };\n"
-                             "struct big { int x[2000]; };\n"
-                             "extern \"C\" __global__ void mixed(float *p, int n, char c, struct s v, short z) {\n"
-                             "    __shared__ int t[100]; t[threadIdx.x] = n; __syncthreads(); p[0] = t[3] + c + v.c[1] + v.d + z; }\n"
-                             "extern \"C\" __global__ void large(const __grid_constant__ struct big b, int *o) {\n"
-                             "    int l[64]; for (int i = 0; i < 64; i++) l[i] = b.x[i]; o[0] = l[threadIdx.x & 63]; }\n"
-                             "extern \"C\" __global__ void none() { }\n"
-                             "extern \"C\" __global__ void __launch_bounds__(128) bounded(float *p) { p[1] = p[0]; }\n";
+static const char source[] =
+    "struct s { double d; char c[3]; };\n"
+    "struct big { int x[2000]; };\n"
+    "extern \"C\" __global__ void mixed(float *p, int n, char c, struct s v, short z) {\n"
+    "    __shared__ int t[100]; t[threadIdx.x] = n; __syncthreads(); p[0] = t[3] + c + v.c[1] + v.d + z; }\n"
+    "extern \"C\" __global__ void large(const __grid_constant__ struct big b, int *o) {\n"
+    "    int l[64]; for (int i = 0; i < 64; i++) l[i] = b.x[i]; o[0] = l[threadIdx.x & 63]; }\n"
+    "extern \"C\" __global__ void none() { }\n"
+    "extern \"C\" __global__ void __launch_bounds__(128) bounded(float *p) { p[1] = p[0]; }\n";
 
 static const struct kernel {
     const char *name;
@@ -65,7 +67,8 @@ static int remove_folder(void **state)
     return system(command);
 }
 
-// Compiles with these options and loads the result; the size is exact, but a NUL follows. NULL when this nvcc does not know an option.
+// Compiles with these options and loads the result; the size is exact, but a NUL follows. NULL when this nvcc
+// does not know an option.
 static uint8_t *compile(const char *options, size_t *size)
 {
     char command[COMMAND_BYTES], path[PATH_BYTES];
@@ -74,7 +77,8 @@ static uint8_t *compile(const char *options, size_t *size)
         skip();
     }
     snprintf(path, sizeof path, "%s/out", folder);
-    snprintf(command, sizeof command, "%s %s -o %s %s/a.cu >%s/log 2>&1", nvcc, options, path, folder, folder);
+    snprintf(command, sizeof command, "%s %s -o %s %s/a.cu >%s/log 2>&1", nvcc, options, path, folder,
+             folder);
     if (system(command) != 0) {
         print_message("not tried, nvcc refuses: %s\n", options);
         return NULL;
@@ -104,7 +108,8 @@ static const struct kernel *find_kernel(const char *name, uint64_t bytes, unsign
     return NULL;
 }
 
-static void check_layout(const struct kernel *want, uint32_t count, uint32_t bytes, const struct gn_image_param *params)
+static void check_layout(const struct kernel *want, uint32_t count, uint32_t bytes,
+                         const struct gn_image_param *params)
 {
     assert_int_equal(count, want->param_count);
     assert_int_equal(bytes, want->param_bytes);
@@ -183,7 +188,8 @@ static void ptx_is_read(void **state)
     free(data);
 }
 
-static void check_fatbin(const uint8_t *data, size_t size, const char *options, unsigned want_ptx, unsigned want_cubin)
+static void check_fatbin(const uint8_t *data, size_t size, const char *options, unsigned want_ptx,
+                         unsigned want_cubin)
 {
     struct gn_fatbin_iter it;
     struct gn_fatbin_entry e;
@@ -224,7 +230,8 @@ static void fatbins_are_read(void **state)
         {"-fatbin -compress-mode=speed -gencode arch=compute_75,code=[sm_75,compute_75]", 1, 1},
         {"-fatbin -compress-mode=none -gencode arch=compute_75,code=[sm_75,compute_75]", 1, 1},
         {"-fatbin -gencode arch=compute_75,code=compute_75 -gencode arch=compute_80,code=sm_80 "
-         "-gencode arch=compute_90,code=[sm_90,compute_90,lto_90]", 2, 2},
+         "-gencode arch=compute_90,code=[sm_90,compute_90,lto_90]",
+         2, 2},
         {"-fatbin -G -gencode arch=compute_75,code=compute_75", 1, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -240,8 +247,10 @@ static void the_part_for_a_device_is_picked(void **state)
 {
     (void)state;
     size_t size;
-    uint8_t *data = compile("-fatbin -gencode arch=compute_75,code=compute_75 -gencode arch=compute_80,code=sm_80 "
-                            "-gencode arch=compute_90a,code=[sm_90a,compute_90a]", &size);
+    uint8_t *data =
+        compile("-fatbin -gencode arch=compute_75,code=compute_75 -gencode arch=compute_80,code=sm_80 "
+                "-gencode arch=compute_90a,code=[sm_90a,compute_90a]",
+                &size);
     static const struct {
         uint32_t device;
         enum mock_image_want want;

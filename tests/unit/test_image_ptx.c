@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: are kernels and parameter layouts read right from PTX text? Method: texts of our own with the layout that CUDA's rules give,
-// refused ones with place and reason, and every cut of a good one.
+// Question: are kernels and parameter layouts read right from PTX text? Method: texts of our own with the
+// layout that CUDA's rules give, refused ones with place and reason, and every cut of a good one.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,10 +25,13 @@ static const struct good {
     {".visible .entry k ( ) { ret; }", "k:/0;"},
     {".entry k(.param .u64 p){}", "k:0+8/8;"},
     {".entry k(.param .f32 a,.param .u64 p,.param .u8 c,.param .u16 h){}", "k:0+4,8+8,16+1,18+2/20;"},
-    {".entry k(.param .align 8 .b8 s[16], .param .align 1 .b8 t[3], .param .b32 i){}", "k:0+16,16+3,20+4/24;"},
+    {".entry k(.param .align 8 .b8 s[16], .param .align 1 .b8 t[3], .param .b32 i){}",
+     "k:0+16,16+3,20+4/24;"},
     {".entry k(.param .b8 c, .param .align 16 .b8 s[20], .param .b8 d){}", "k:0+1,16+20,36+1/37;"},
     {".entry k(.param .u32 i, .param .u64 .ptr .global .align 128 p){}", "k:0+4,8+8/16;"},
-    {".entry k(.param .u64 .ptr p, .param .u64 .ptr .shared .align 4 q, .param .u64 .ptr .const .align 8 r){}", "k:0+8,8+8,16+8/24;"},
+    {".entry k(.param .u64 .ptr p, .param .u64 .ptr .shared .align 4 q, .param .u64 .ptr .const .align 8 "
+     "r){}",
+     "k:0+8,8+8,16+8/24;"},
     {".entry k(.param .b64 a[2][3], .param .f16 h[0x3], .param .s16 o[010]){}", "k:0+48,48+6,54+16/70;"},
     {".entry k(.param .b8 z, .param .f64 d, .param .b128 q){}", "k:0+1,8+8,16+16/32;"},
     {".entry k(.param .b8 z, .param .v4 .f32 v, .param .v2 .b8 w){}", "k:0+1,16+16,32+2/34;"},
@@ -37,7 +40,8 @@ static const struct good {
     {".entry k(.param .b8 a[32764]){}", "k:0+32764/32764;"},
     {".entry k(.param .b32 a[8U]){}", "k:0+32/32;"},
     // around entries
-    {".entry a(.param .b32 x) .maxntid 128, 1, 1 .minnctapersm 2 { } .entry b() .pragma \"nounroll;{\"; {}", "a:0+4/4;"},
+    {".entry a(.param .b32 x) .maxntid 128, 1, 1 .minnctapersm 2 { } .entry b() .pragma \"nounroll;{\"; {}",
+     "a:0+4/4;"},
     {".entry a() .maxntid 1 { {{}} { ld.param.u32 %r, [x]; } }\n.entry b(){}", "a:/0;b:/0;"},
     {".func (.param .b32 r) f (.param .b32 .entryx) { .entry no() } .entry yes(){}", "yes:/0;"},
     {".extern .entry decl(.param .b32 x);\n.entry k(){}", "k:/0;"},
@@ -124,7 +128,8 @@ static const struct bad {
     {".entry k(.param .b32 x[4294967297])", -EINVAL, 23, "number from 1"},
     {".entry k(.param .b32 x[08])", -EINVAL, 23, "number from 1"},
     {".entry k(.param .b32 x[8192])", -E2BIG, 22, "larger than a parameter block"},
-    {".entry k(.param .b8 x[32764][32764][32764][32764][32764])", -E2BIG, 28, "larger than a parameter block"},
+    {".entry k(.param .b8 x[32764][32764][32764][32764][32764])", -E2BIG, 28,
+     "larger than a parameter block"},
     {".entry k(.param .b8 x[32764], .param .b8 y)", -E2BIG, 30, "more parameter bytes"},
     {".entry k(.param .b8 y, .param .align 16384 .b8 x[16384])", -E2BIG, 23, "more parameter bytes"},
     {".entry k(){", -EINVAL, 10, "without its partner"},
@@ -147,7 +152,8 @@ static void bad_texts_are_refused(void **state)
         dump(copy, size, text, &rc, &error);
         free(copy);
         if (rc != bads[i].rc || !strstr(error.reason, bads[i].says) || error.offset_bytes != bads[i].at)
-            fail_msg("%s: rc %d at %llu: %s", bads[i].text, rc, (unsigned long long)error.offset_bytes, error.reason);
+            fail_msg("%s: rc %d at %llu: %s", bads[i].text, rc, (unsigned long long)error.offset_bytes,
+                     error.reason);
     }
 }
 
@@ -170,7 +176,8 @@ static void cuts_end_in_order(void **state)
 static void one_entry_is_found_by_name(void **state)
 {
     (void)state;
-    static const char text[] = ".entry ab(.param .b64 x, .param .b64 y, .param .b64 z){} .entry a(.param .b32 x, .param .b64 y){}";
+    static const char text[] =
+        ".entry ab(.param .b64 x, .param .b64 y, .param .b64 z){} .entry a(.param .b32 x, .param .b64 y){}";
     struct gn_ptx_entry e;
     struct gn_image_param params[2];
     struct gn_image_error error;
@@ -215,12 +222,9 @@ static void targets_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts_are_read),
-        cmocka_unit_test(text_ends_with_its_nul),
-        cmocka_unit_test(bad_texts_are_refused),
-        cmocka_unit_test(cuts_end_in_order),
-        cmocka_unit_test(one_entry_is_found_by_name),
-        cmocka_unit_test(targets_are_told),
+        cmocka_unit_test(layouts_are_read),           cmocka_unit_test(text_ends_with_its_nul),
+        cmocka_unit_test(bad_texts_are_refused),      cmocka_unit_test(cuts_end_in_order),
+        cmocka_unit_test(one_entry_is_found_by_name), cmocka_unit_test(targets_are_told),
     };
     return cmocka_run_group_tests_name("image_ptx", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does any image give the part that a device would run, unpacked, and does a hostile one give an error within its limit? Method:
-// hand-made fatbins with raw, LZ4 and zstd parts for several SMs; spoiled payloads and sizes.
+// Question: does any image give the part that a device would run, unpacked, and does a hostile one give an
+// error within its limit? Method: hand-made fatbins with raw, LZ4 and zstd parts for several SMs; spoiled
+// payloads and sizes.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +45,10 @@ static void add_ptx(struct image_bytes *b, uint32_t sm, uint64_t flags, enum pac
 static void add_cubin(struct image_bytes *b, uint32_t sm, uint64_t flags)
 {
     struct cubin_made made = cubin_make(1, sm);
-    fatbin_add(b, &(struct fatbin_part){.kind = 2, .sm = sm, .flags = flags, .payload = made.bytes.data,
+    fatbin_add(b, &(struct fatbin_part){.kind = 2,
+                                        .sm = sm,
+                                        .flags = flags,
+                                        .payload = made.bytes.data,
                                         .payload_size = made.bytes.size});
     free(made.bytes.data);
 }
@@ -97,7 +101,10 @@ static void the_best_part_is_chosen(void **state)
     assert_int_equal(pick(&b, 89, MOCK_IMAGE_CUBIN_FIRST, &image), 0);
     assert_int_equal(image.kind, GN_IMAGE_CUBIN);
     assert_int_equal(image.sm, 86);
-    assert_memory_equal(image.data, "\x7f" "ELF", 4);
+    assert_memory_equal(image.data,
+                        "\x7f"
+                        "ELF",
+                        4);
     mock_image_free(&image);
     assert_int_equal(pick(&b, 90, MOCK_IMAGE_CUBIN_FIRST, &image), 0);
     assert_int_equal(image.kind, GN_IMAGE_PTX);
@@ -124,7 +131,8 @@ static void bare_images_and_wrappers_are_taken(void **state)
     char text[TEXT_BYTES];
     struct mock_image image;
     ptx_for(text, "sm_80");
-    assert_int_equal(mock_image_pick(text, GN_IMAGE_SIZE_UNKNOWN, 90, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), 0);
+    assert_int_equal(mock_image_pick(text, GN_IMAGE_SIZE_UNKNOWN, 90, MOCK_IMAGE_PTX_FIRST, LIMIT, &image),
+                     0);
     assert_int_equal(image.sm, 80);
     assert_string_equal(image.data, text);
     assert_int_equal(image.size_bytes, strlen(text));
@@ -132,11 +140,13 @@ static void bare_images_and_wrappers_are_taken(void **state)
     assert_int_equal(mock_image_pick(text, sizeof text, 75, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), -ENOENT);
 
     struct cubin_made made = cubin_make(0, 80);
-    assert_int_equal(mock_image_pick(made.bytes.data, made.bytes.size, 86, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), 0);
+    assert_int_equal(
+        mock_image_pick(made.bytes.data, made.bytes.size, 86, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), 0);
     assert_int_equal(image.kind, GN_IMAGE_CUBIN);
     assert_int_equal(image.size_bytes, made.bytes.size);
     mock_image_free(&image);
-    assert_int_equal(mock_image_pick(made.bytes.data, made.bytes.size, 90, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), -ENOENT);
+    assert_int_equal(
+        mock_image_pick(made.bytes.data, made.bytes.size, 90, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), -ENOENT);
     free(made.bytes.data);
 
     // -rdc: the wrapper's own fatbin has the linked cubin, the array behind it the PTX.
@@ -148,10 +158,12 @@ static void bare_images_and_wrappers_are_taken(void **state)
         uint32_t magic, version;
         const void *fatbin, *linked;
     } wrapper = {0x466243b1, 2, own.data, linked};
-    assert_int_equal(mock_image_pick(&wrapper, GN_IMAGE_SIZE_UNKNOWN, 75, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), 0);
+    assert_int_equal(
+        mock_image_pick(&wrapper, GN_IMAGE_SIZE_UNKNOWN, 75, MOCK_IMAGE_PTX_FIRST, LIMIT, &image), 0);
     assert_int_equal(image.kind, GN_IMAGE_PTX);
     mock_image_free(&image);
-    assert_int_equal(mock_image_pick(&wrapper, GN_IMAGE_SIZE_UNKNOWN, 75, MOCK_IMAGE_CUBIN_FIRST, LIMIT, &image), 0);
+    assert_int_equal(
+        mock_image_pick(&wrapper, GN_IMAGE_SIZE_UNKNOWN, 75, MOCK_IMAGE_CUBIN_FIRST, LIMIT, &image), 0);
     assert_int_equal(image.kind, GN_IMAGE_CUBIN);
     mock_image_free(&image);
     free(own.data);
@@ -169,11 +181,16 @@ static void spoiled_parts_are_refused(void **state)
         int rc;
         const char *says;
     } lies[] = {
-        {LZ4, 56, 8, 1, -EINVAL, "LZ4"},     {LZ4, 56, 8, -1, -EINVAL, "LZ4"},
-        {LZ4, 16, 4, -1, -EINVAL, "LZ4"},    {LZ4, 65, 1, 77, -EINVAL, "LZ4"},
-        {ZSTD, 56, 8, 1, -EINVAL, "zstd"},   {ZSTD, 56, 8, -1, -EINVAL, "zstd"},
-        {ZSTD, 16, 4, -1, -EINVAL, "zstd"},  {ZSTD, 64, 1, 1, -EINVAL, "zstd"},
-        {ZSTD, 56, 8, LIMIT, -E2BIG, "limit"}, {LZ4, 56, 8, INT64_MAX / 2, -E2BIG, "limit"},
+        {LZ4, 56, 8, 1, -EINVAL, "LZ4"},
+        {LZ4, 56, 8, -1, -EINVAL, "LZ4"},
+        {LZ4, 16, 4, -1, -EINVAL, "LZ4"},
+        {LZ4, 65, 1, 77, -EINVAL, "LZ4"},
+        {ZSTD, 56, 8, 1, -EINVAL, "zstd"},
+        {ZSTD, 56, 8, -1, -EINVAL, "zstd"},
+        {ZSTD, 16, 4, -1, -EINVAL, "zstd"},
+        {ZSTD, 64, 1, 1, -EINVAL, "zstd"},
+        {ZSTD, 56, 8, LIMIT, -E2BIG, "limit"},
+        {LZ4, 56, 8, INT64_MAX / 2, -E2BIG, "limit"},
         {ZSTD, 41, 1, 0x80, -EINVAL, "unknown way"}, // the flag taken away
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
@@ -183,7 +200,8 @@ static void spoiled_parts_are_refused(void **state)
         size_t at = 16 + lies[i].at;
         image_set(&b, at, image_get(&b, at, lies[i].bytes) + (uint64_t)lies[i].add, lies[i].bytes);
         int rc = pick(&b, 75, MOCK_IMAGE_PTX_FIRST, &image);
-        if (rc != lies[i].rc || !image.error.reason || !strstr(image.error.reason, lies[i].says) || image.data)
+        if (rc != lies[i].rc || !image.error.reason || !strstr(image.error.reason, lies[i].says) ||
+            image.data)
             fail_msg("lie %zu: rc %d, %s", i, rc, image.error.reason ? image.error.reason : "");
         free(b.data);
     }

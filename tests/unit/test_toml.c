@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does the parser read TOML 1.0, refuse what is not, say where, and stay within its memory? Method: texts of our own with the tree
-// they must give (as compact text), refused texts with place and words of the message, limits, and every smaller arena.
+// Question: does the parser read TOML 1.0, refuse what is not, say where, and stay within its memory? Method:
+// texts of our own with the tree they must give (as compact text), refused texts with place and words of the
+// message, limits, and every smaller arena.
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
@@ -37,9 +38,9 @@ static char *dump(char *to, const struct gn_toml_node *n)
     case GN_TOML_BOOL: return stpcpy(to, n->boolean ? "true" : "false");
     case GN_TOML_OFFSET_DATETIME:
     case GN_TOML_LOCAL_DATETIME:
-        return to + sprintf(to, "%c%u-%u-%u,%u:%u:%u.%09u%+d(%s)", n->kind == GN_TOML_OFFSET_DATETIME ? 'O' : 'L',
-                            t->year, t->month, t->day, t->hour, t->minute, t->second, t->nanosecond,
-                            t->offset_minutes, t->text);
+        return to + sprintf(to, "%c%u-%u-%u,%u:%u:%u.%09u%+d(%s)",
+                            n->kind == GN_TOML_OFFSET_DATETIME ? 'O' : 'L', t->year, t->month, t->day,
+                            t->hour, t->minute, t->second, t->nanosecond, t->offset_minutes, t->text);
     case GN_TOML_LOCAL_DATE: return to + sprintf(to, "D%u-%u-%u(%s)", t->year, t->month, t->day, t->text);
     case GN_TOML_LOCAL_TIME:
         return to + sprintf(to, "T%u:%u:%u.%09u(%s)", t->hour, t->minute, t->second, t->nanosecond, t->text);
@@ -74,18 +75,25 @@ static const struct good {
     const char *text, *tree;
 } goods[] = {
     {"", "{}"},
-    {"\xef\xbb\xbf" "a=1", "{a=1}"},
+    {"\xef\xbb\xbf"
+     "a=1",
+     "{a=1}"},
     {" \t\r\n# nothing\n#\t\xc3\xa4", "{}"},
     {"a = 1 # one\nb=-2\r\nc = +3", "{a=1 b=-2 c=3}"},
-    {"n = 1_000_000\nm = -9223372036854775808\nx = 9223372036854775807", "{n=1000000 m=-9223372036854775808 x=9223372036854775807}"},
-    {"h=0xDead_beef\no=0o755\nb=0b1_0\nm=0x7fffffffffffffff\nz=-0", "{h=3735928559 o=493 b=2 m=9223372036854775807 z=0}"},
-    {"f=[1.5, -0.25, 5e+2, 1E-2, 6_0.0_1, 0e0, +1.0]", "{f=[1.5f -0.25f 500f 0.01f 60.009999999999998f 0f 1f]}"},
-    {"f=[3.1415926535897931, 1.7976931348623157e308, 5e-324, 1e-400]", "{f=[3.1415926535897931f 1.7976931348623157e+308f 4.9406564584124654e-324f 0f]}"},
+    {"n = 1_000_000\nm = -9223372036854775808\nx = 9223372036854775807",
+     "{n=1000000 m=-9223372036854775808 x=9223372036854775807}"},
+    {"h=0xDead_beef\no=0o755\nb=0b1_0\nm=0x7fffffffffffffff\nz=-0",
+     "{h=3735928559 o=493 b=2 m=9223372036854775807 z=0}"},
+    {"f=[1.5, -0.25, 5e+2, 1E-2, 6_0.0_1, 0e0, +1.0]",
+     "{f=[1.5f -0.25f 500f 0.01f 60.009999999999998f 0f 1f]}"},
+    {"f=[3.1415926535897931, 1.7976931348623157e308, 5e-324, 1e-400]",
+     "{f=[3.1415926535897931f 1.7976931348623157e+308f 4.9406564584124654e-324f 0f]}"},
     {"f=[inf, -inf, +inf]", "{f=[inff -inff inff]}"},
     {"t=true\nf=false", "{t=true f=false}"},
     // strings
     {"s=\"\"\nl=''", "{s='' l=''}"},
-    {"s=\"\\b\\t\\n\\f\\r\\\"\\\\\\u00e9\\U0001F600\\u0000.\"", "{s='<08><09><0a><0c><0d>\"\\\xc3\xa9\xf0\x9f\x98\x80<00>.'}"},
+    {"s=\"\\b\\t\\n\\f\\r\\\"\\\\\\u00e9\\U0001F600\\u0000.\"",
+     "{s='<08><09><0a><0c><0d>\"\\\xc3\xa9\xf0\x9f\x98\x80<00>.'}"},
     {"s='C:\\no\\escape'", "{s='C:\\no\\escape'}"},
     {"s=\"\"\"\nline\n two\"\"\"", "{s='line<0a> two'}"},
     {"s=\"\"\"a \\  \n\n  \t b\\\r\n c\"\"\"", "{s='a bc'}"},
@@ -95,9 +103,11 @@ static const struct good {
     {"s=\"\"\"\"\"\"\nl=''''''", "{s='' l=''}"},
     // dates
     {"d=1979-05-27T07:32:00Z", "{d=O1979-5-27,7:32:0.000000000+0(1979-05-27T07:32:00Z)}"},
-    {"d=1979-05-27 00:32:00.999999-07:30", "{d=O1979-5-27,0:32:0.999999000-450(1979-05-27 00:32:00.999999-07:30)}"},
+    {"d=1979-05-27 00:32:00.999999-07:30",
+     "{d=O1979-5-27,0:32:0.999999000-450(1979-05-27 00:32:00.999999-07:30)}"},
     {"d=1979-05-27t07:32:60z", "{d=O1979-5-27,7:32:60.000000000+0(1979-05-27t07:32:60z)}"},
-    {"d=2000-02-29T23:59:59.1234567891", "{d=L2000-2-29,23:59:59.123456789+0(2000-02-29T23:59:59.1234567891)}"},
+    {"d=2000-02-29T23:59:59.1234567891",
+     "{d=L2000-2-29,23:59:59.123456789+0(2000-02-29T23:59:59.1234567891)}"},
     {"d=1979-05-27 # date\nt=07:32:00.5", "{d=D1979-5-27(1979-05-27) t=T7:32:0.500000000(07:32:00.5)}"},
     {"d=[1979-05-27 ,0000-01-01]", "{d=[D1979-5-27(1979-05-27) D0-1-1(0000-01-01)]}"},
     // arrays and inline tables
@@ -115,7 +125,8 @@ static const struct good {
     {"[a.b.c]\nx=1\n[a]\ny=2", "{a={b={c={x=1}} y=2}}"},
     {"[a]\nb.c=1\n[a.b.d]\ne=2", "{a={b={c=1 d={e=2}}}}"},
     {"[[r]]\na=1\n[[r]]\n[[r]]\na=3", "{r=[{a=1} {} {a=3}]}"},
-    {"[[f]]\n[f.p]\nc=1\n[[f.v]]\nn=1\n[[f.v]]\n[[f]]\n[[f.v]]\nn=9", "{f=[{p={c=1} v=[{n=1} {}]} {v=[{n=9}]}]}"},
+    {"[[f]]\n[f.p]\nc=1\n[[f.v]]\nn=1\n[[f.v]]\n[[f]]\n[[f.v]]\nn=9",
+     "{f=[{p={c=1} v=[{n=1} {}]} {v=[{n=9}]}]}"},
     {"[[a.b]]\nx=1\n[a]\ny=2", "{a={b=[{x=1}] y=2}}"},
 };
 
@@ -251,7 +262,9 @@ static const struct bad {
     {"# \xf4\x90\x80\x80", 1, 3, "0xf4"},
     {"# \xe0\x9f\xbf", 1, 3, "0xe0"},
     {"# \xe2\x82", 1, 3, "0xe2"},
-    {"a = 1\n\xef\xbb\xbf" "b = 1", 2, 1, "key is expected"},
+    {"a = 1\n\xef\xbb\xbf"
+     "b = 1",
+     2, 1, "key is expected"},
 };
 
 static void bad_texts_are_refused_with_their_place(void **state)
@@ -262,12 +275,14 @@ static void bad_texts_are_refused_with_their_place(void **state)
         struct gn_toml_error error = {0};
         struct gn_toml_node *root = (void *)arena;
         int rc = gn_toml_parse(b->text, strlen(b->text), arena, sizeof arena, &root, &error);
-        if (rc != -EINVAL || root || error.line != b->line || error.column != b->column || !strstr(error.text, b->says))
+        if (rc != -EINVAL || root || error.line != b->line || error.column != b->column ||
+            !strstr(error.text, b->says))
             fail_msg("%s: %d at %u:%u: %s", b->text, rc, error.line, error.column, error.text);
     }
 }
 
-// Any beginning of a good text is parsed or refused, never anything else; the bytes behind are not there (the sanitizer watches the heap).
+// Any beginning of a good text is parsed or refused, never anything else; the bytes behind are not there (the
+// sanitizer watches the heap).
 static void cut_texts_end_in_order(void **state)
 {
     (void)state;
@@ -295,7 +310,8 @@ static void a_smaller_arena_is_said(void **state)
         for (size_t bytes = 0; bytes <= enough; bytes++) {
             char *memory = malloc(bytes ? bytes : 1);
             int rc = gn_toml_parse(g->text, strlen(g->text), memory, bytes, &root, &error);
-            assert_true(rc == 0 || (rc == -ENOMEM && !fitted && strstr(error.text, "too small") && error.line >= 1));
+            assert_true(rc == 0 ||
+                        (rc == -ENOMEM && !fitted && strstr(error.text, "too small") && error.line >= 1));
             fitted = rc == 0;
             free(memory);
         }
@@ -310,7 +326,8 @@ static void depth_is_bounded(void **state)
     struct gn_toml_node *root;
     static const struct {
         const char *before, *unit, *end;
-    } kinds[] = {{"a=", "[", "]"}, {"a=", "{a=", "}"}, {"a", ".a", "=1"}, {"[a", ".a", "]"}, {"[[a", ".a", "]]"}};
+    } kinds[] = {
+        {"a=", "[", "]"}, {"a=", "{a=", "}"}, {"a", ".a", "=1"}, {"[a", ".a", "]"}, {"[[a", ".a", "]]"}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         for (int over = 0; over < 2; over++) {
             char text[2048], *to = stpcpy(text, kinds[k].before);
@@ -349,7 +366,8 @@ static void numbers_and_texts_have_a_limit(void **state)
     memset(text + 4, '1', 600);
     assert_int_equal(gn_toml_parse(text, strlen(text), arena, sizeof arena, &root, &error), -EINVAL);
     assert_non_null(strstr(error.text, "512 characters"));
-    assert_int_equal(gn_toml_parse("", (size_t)GN_TOML_TEXT_BYTES_MAX + 1, arena, sizeof arena, &root, &error), -E2BIG);
+    assert_int_equal(
+        gn_toml_parse("", (size_t)GN_TOML_TEXT_BYTES_MAX + 1, arena, sizeof arena, &root, &error), -E2BIG);
 }
 
 static void places_are_those_of_the_text(void **state)
@@ -399,7 +417,8 @@ static double seconds(void)
 
 enum { HARD_BYTES = 4 << 20 };
 
-// Texts that would be quadratic with lists of members, with a walk over long common beginnings, or with a rescan of lines.
+// Texts that would be quadratic with lists of members, with a walk over long common beginnings, or with a
+// rescan of lines.
 static size_t write_hard_text(char *text, unsigned kind)
 {
     char *to = text, *end = text + HARD_BYTES - 8192, *prefix = malloc(4097);

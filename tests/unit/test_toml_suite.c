@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does the parser read TOML 1.0 as the public toml-test suite defines it? Method: every file that the suite lists for 1.0; valid
-// ones must give the tagged JSON beside them, invalid ones must be refused with a place inside the text.
-// The suite is no part of the project: it is looked for in GENIE_TOML_TEST, else at ../shared/data/toml-test, and the tests skip without it.
+// Question: does the parser read TOML 1.0 as the public toml-test suite defines it? Method: every file that
+// the suite lists for 1.0; valid ones must give the tagged JSON beside them, invalid ones must be refused
+// with a place inside the text. The suite is no part of the project: it is looked for in GENIE_TOML_TEST,
+// else at ../shared/data/toml-test, and the tests skip without it.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,11 @@
 
 #include "core/toml.h"
 
-enum { PATH_BYTES = 1024, VALID_LEAST = 200, INVALID_LEAST = 400 }; // it lists 210 and 499; a cut-off list must not pass
+enum {
+    PATH_BYTES = 1024,
+    VALID_LEAST = 200,
+    INVALID_LEAST = 400
+}; // it lists 210 and 499; a cut-off list must not pass
 
 static const char *suite(void)
 {
@@ -40,7 +45,8 @@ static char *load(const char *name, size_t *size_bytes)
     return data;
 }
 
-// jansson takes no NUL in keys, but TOML does: on both sides of the comparison U+E000, which the suite does not use, stands in for it.
+// jansson takes no NUL in keys, but TOML does: on both sides of the comparison U+E000, which the suite does
+// not use, stands in for it.
 static void replace_nul_escapes(char *json)
 {
     for (char *at = json; (at = strchr(at, '\\'));) {
@@ -83,7 +89,8 @@ static const json_t *member_named(const json_t *object, const char *key, size_t 
     return member;
 }
 
-// Walks a date-time in the suite's spelling and ours at once: same fields, fractions alike up to trailing zeros.
+// Walks a date-time in the suite's spelling and ours at once: same fields, fractions alike up to trailing
+// zeros.
 static bool time_equals(const struct gn_toml_node *node, const char *want)
 {
     const struct gn_toml_time *t = &node->time;
@@ -109,8 +116,8 @@ static bool time_equals(const struct gn_toml_node *node, const char *want)
     if (nanosecond != t->nanosecond)
         return false;
     if (node->kind == GN_TOML_OFFSET_DATETIME && t->offset_minutes)
-        snprintf(text, sizeof text, "%c%02d:%02d", t->offset_minutes < 0 ? '-' : '+', abs(t->offset_minutes) / 60,
-                 abs(t->offset_minutes) % 60);
+        snprintf(text, sizeof text, "%c%02d:%02d", t->offset_minutes < 0 ? '-' : '+',
+                 abs(t->offset_minutes) / 60, abs(t->offset_minutes) % 60);
     else
         strcpy(text, node->kind == GN_TOML_OFFSET_DATETIME ? "Z" : "");
     return strcmp(text, want) == 0;
@@ -252,7 +259,8 @@ static void walk(const char *prefix, bool (*check)(const char *name), unsigned l
     }
     for (char *name = strtok_r(list, "\r\n", &rest); name; name = strtok_r(NULL, "\r\n", &rest)) {
         size_t length = strlen(name);
-        if (strncmp(name, prefix, strlen(prefix)) != 0 || length < 5 || strcmp(name + length - 5, ".toml") != 0)
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || length < 5 ||
+            strcmp(name + length - 5, ".toml") != 0)
             continue;
         count++;
         bad += !check(name);
