@@ -22,6 +22,8 @@ static CUresult enter_remote(struct gn_call *c, unsigned flags)
 {
     CUresult r;
     c->context = gn_context_current(c->thread, &r);
+    if (r == CUDA_ERROR_CONTEXT_IS_DESTROYED)
+        c->context = NULL; // nor may the server be sent there: it knows no such context, or not yet
     return flags & GN_API_CTX ? r : CUDA_SUCCESS;
 }
 

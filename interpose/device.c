@@ -97,6 +97,8 @@ static bool parse_bus_id(const char *text, unsigned *domain, unsigned *bus, unsi
 {
     unsigned function;
     int end = 0;
+    if (text[strspn(text, "0123456789abcdefABCDEF:.")]) // scanf would take signs, spaces and "0x"
+        return false;
     if (sscanf(text, "%x:%x:%x.%x%n", domain, bus, device, &function, &end) == 4 && !text[end])
         return true;
     if (sscanf(text, "%x:%x:%x%n", domain, bus, device, &end) == 3 && !text[end])

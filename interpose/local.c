@@ -10,6 +10,7 @@
 #include "include/cuda_prototypes.h"
 #include "interpose/log.h"
 #include "interpose/options.h"
+#include "interpose/shim.h"
 
 // Where drivers are installed, by distributions and by the tool that puts one into containers.
 static const char *const places[] = {
@@ -118,8 +119,11 @@ CUresult gn_local_enter(struct gn_call *c)
     if (is_ours(c->op))
         return CUDA_SUCCESS;
     c->local = gn_local_function(c->symbol);
-    if (c->local)
+    if (c->local) {
+        if (c->op == GN_OP_cuLaunchKernel || c->op == GN_OP_cuLaunchKernelEx || c->op == GN_OP_cuLaunchCooperativeKernel)
+            gn_count_kernel(c);
         return CUDA_SUCCESS;
+    }
     if (!atomic_exchange_explicit(&said[c->symbol], 1, memory_order_relaxed))
         gn_log(GN_LOG_WARN, "the local driver has no %s", gn_symbol_names[c->symbol]);
     return CUDA_ERROR_NOT_FOUND;

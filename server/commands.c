@@ -19,11 +19,15 @@
 #include "server/staging.h"
 #include "server/wait.h"
 
-enum { BUFFER_BYTES = 256 << 10 }; // holds any frame, and a burst of launches in one system call
+enum {
+    BUFFER_BYTES = 256 << 10,     // holds any frame, and a burst of launches in one system call
+    PAYLOAD_BODY_BYTES_MAX = 128, // the body of a command with payload: numbers only
+};
 
 struct frame {
     struct gn_command head;
     uint8_t *body; // head.size_bytes - sizeof head
+    uint8_t copy[PAYLOAD_BODY_BYTES_MAX]; // of the body, when payload is read over it
     struct gn_payload payload;
     uint64_t end;  // the position behind it
 };
@@ -301,10 +305,13 @@ static int command_payload(struct gn_commands *l, struct frame *f)
     uint64_t size = 0;
     f->payload = (struct gn_payload){.slot = -1};
     bool expected = gn_codecs[f->head.op].payload;
-    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && f->head.size_bytes < sizeof f->head + 8))
+    size_t body_bytes = f->head.size_bytes - sizeof f->head;
+    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && (body_bytes < 8 || body_bytes > sizeof f->copy)))
         return fail(l, -EPROTO, "a command with payload where none belongs, or without");
     if (!expected)
         return 0;
+    memcpy(f->copy, f->body, body_bytes);
+    f->body = f->copy;
     memcpy(&size, f->body, sizeof size);
     if (!size || size > l->worker->limits.chunk_bytes)
         return fail(l, -EPROTO, "payload of no bytes, or of more than was agreed");

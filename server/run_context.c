@@ -2,7 +2,7 @@
 // Contexts: primary ones and the program's own, and which one is current on a thread of the worker.
 //
 // A primary context is retained once at the driver for as long as its object lives here; how often the client has retained it is counted
-// here. A reset empties it; it is retained again at once, so that its id goes on meaning a usable context, as it does for the program.
+// here. A reset ends it like the last release; the client may retain it again under the same name.
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -162,19 +162,11 @@ CUresult gn_run_primary_reset(struct gn_worker *w, struct gn_request *q, const s
         return GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, (CUdevice)a->device);
     CUresult r = GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, context->device);
     context_died(w, context->context);
-    gn_forget_contents(w, a->context);
-    context->retained = 0;
-    // Some drivers keep the retain over a reset, some drop it.
-    unsigned flags = 0;
-    int active = 0;
-    CUresult again = GN_DRIVER(w, cuDevicePrimaryCtxGetState, context->device, &flags, &active);
-    if (again != CUDA_SUCCESS || !active)
-        again = GN_DRIVER(w, cuDevicePrimaryCtxRetain, &context->context, context->device);
-    if (again != CUDA_SUCCESS)
-        gn_forget_context(w, a->context);
-    else if (w->scope == context && gn_use_context(w, context->context) == CUDA_SUCCESS && w->staging)
-        gn_staging_context(w->staging, context->context);
-    return r ? r : again;
+    // Some drivers keep the retain over a reset: then it is given back now. To the client the context has ended, as by its last release.
+    GN_DRIVER(w, cuDevicePrimaryCtxRelease_v2, context->device);
+    contexts_changed();
+    gn_forget_context(w, a->context);
+    return r;
 }
 
 CUresult gn_run_primary_set_flags(struct gn_worker *w, struct gn_request *q, const struct gn_args_primary_set_flags *a,

@@ -367,6 +367,8 @@ static void function(struct ptx_parser *p, bool is_entry, bool visible, bool is_
         }
     }
     ptx_names_leave(&p->names, 1);
+    p->b.depth = 0;
+    p->b.f = NULL;
 }
 
 static void alias(struct ptx_parser *p)

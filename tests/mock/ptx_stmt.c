@@ -525,6 +525,4 @@ void ptx_body(struct ptx_parser *p, struct ptx_function *f)
     ptx_lower_return(p, p->stmt);
     if (ptx_build_finish(p))
         ptx_next(p); // the closing brace, only now: a failure above has its place
-    p->b.depth = 0;
-    p->b.f = NULL;
 }

@@ -193,7 +193,9 @@ static void an_unretained_primary_context_can_be_current(void **state)
     assert_int_equal(cuCtxSetCurrent(early), CUDA_SUCCESS);
     assert_ptr_equal(current(), early);
     assert_int_equal(cuCtxGetLimit(&limit, CU_LIMIT_STACK_SIZE), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    fake.context = 1;
     assert_int_equal(cuDevicePrimaryCtxRetain(&retained, 1), CUDA_SUCCESS);
+    assert_int_equal(fake.context, 0); // the server does not know it before
     assert_ptr_equal(retained, early);
     assert_int_equal(cuCtxGetDevice_v2(&device, NULL), CUDA_SUCCESS);
     assert_int_equal(device, 1);

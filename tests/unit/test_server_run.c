@@ -42,9 +42,8 @@ static CUresult failing(void)
 static uintptr_t serial;
 
 static CUresult retain(CUcontext *c, CUdevice dev) { return dev > 1 ? CUDA_ERROR_INVALID_DEVICE : (d.primaries++, *c = number(0x70 + (uintptr_t)dev), CUDA_SUCCESS); }
-static CUresult release(CUdevice dev) { return (void)dev, d.primaries--, CUDA_SUCCESS; }
-static CUresult reset(CUdevice dev) { return (void)dev, d.primaries = 0, CUDA_SUCCESS; }
-static CUresult state(CUdevice dev, unsigned *flags, int *active) { return (void)dev, *flags = 0, *active = d.primaries > 0, CUDA_SUCCESS; }
+static CUresult release(CUdevice dev) { return (void)dev, d.primaries ? (d.primaries--, CUDA_SUCCESS) : CUDA_ERROR_INVALID_CONTEXT; }
+static CUresult reset(CUdevice dev) { return (void)dev, CUDA_SUCCESS; } // keeps the retain, as some drivers do
 static CUresult create(CUcontext *c, unsigned flags, CUdevice dev) { return (void)flags, (void)dev, MAKE(contexts, c); }
 static CUresult destroy(CUcontext c) { return (void)c, d.contexts--, CUDA_SUCCESS; }
 static CUresult set_current(CUcontext c) { return d.current = c, CUDA_SUCCESS; }
@@ -159,7 +158,7 @@ static struct gn_worker fresh(void)
     struct gn_worker w = {.status = &status, .limits = {.image_bytes = 1 << 20, .window_bytes = 65536, .chunk_bytes = 65536, .handles = 5000}};
     w.driver.calls = (struct gn_driver_calls){
         .cuDevicePrimaryCtxRetain = retain, .cuDevicePrimaryCtxRelease_v2 = release, .cuDevicePrimaryCtxReset_v2 = reset,
-        .cuDevicePrimaryCtxGetState = state, .cuCtxCreate_v2 = create, .cuCtxDestroy_v2 = destroy, .cuCtxSetCurrent = set_current,
+        .cuCtxCreate_v2 = create, .cuCtxDestroy_v2 = destroy, .cuCtxSetCurrent = set_current,
         .cuCtxPopCurrent_v2 = pop, .cuCtxPushCurrent_v2 = push, .cuCtxGetFlags = flags_of, .cuCtxGetStreamPriorityRange = range,
         .cuCtxGetId = id_of, .cuStreamCreateWithPriority = stream_create, .cuStreamDestroy_v2 = stream_destroy,
         .cuEventDestroy_v2 = event_destroy, .cuModuleLoadData = load, .cuModuleUnload = unload, .cuModuleGetFunction = function,
@@ -241,24 +240,27 @@ static void primary_contexts_are_counted(void **s)
     gn_run_close(&w);
 }
 
-static void a_reset_empties_a_primary_context(void **s)
+static void a_reset_ends_a_primary_context(void **s)
 {
     struct gn_worker w = ready();
     uint64_t address, size;
     (void)s;
+    EXPECT(primary_retain, CUDA_SUCCESS, .device = 0, .context = PRIMARY); // twice: a reset ends both
     EXPECT(stream_create, CUDA_SUCCESS, .stream = id(GN_KIND_STREAM, 1, 1));
     {
         RUN(memory_alloc, .size_bytes = 100);
         address = o.address;
     }
     EXPECT(primary_reset, CUDA_SUCCESS, .device = 0, .context = PRIMARY);
-    assert_int_equal(d.primaries, 1); // usable again
+    assert_int_equal(d.primaries, 0);
     assert_false(gn_memory_find(&w, address, &size));
     assert_int_equal(w.memory_used_bytes, 0);
-    assert_non_null(w.scope);
+    assert_null(w.scope);
     EXPECT(stream_destroy, CUDA_ERROR_INVALID_HANDLE, .stream = id(GN_KIND_STREAM, 1, 1));
+    EXPECT(primary_release, CUDA_ERROR_INVALID_CONTEXT, .context = PRIMARY);
+    EXPECT(primary_retain, CUDA_SUCCESS, .device = 0, .context = PRIMARY); // under the same name
+    assert_non_null(w.scope);
     EXPECT(stream_create, CUDA_SUCCESS, .stream = id(GN_KIND_STREAM, 1, 2));
-    EXPECT(primary_retain, CUDA_SUCCESS, .device = 0, .context = PRIMARY); // a program that retains again after a reset
     EXPECT(primary_release, CUDA_SUCCESS, .context = PRIMARY);
     assert_int_equal(d.primaries, 0);
     EXPECT(primary_reset, CUDA_SUCCESS, .device = 1, .context = 0); // never retained
@@ -708,7 +710,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(primary_contexts_are_counted),
-        cmocka_unit_test(a_reset_empties_a_primary_context),
+        cmocka_unit_test(a_reset_ends_a_primary_context),
         cmocka_unit_test(the_scope_comes_back_with_its_context),
         cmocka_unit_test(a_destroyed_context_takes_all_along),
         cmocka_unit_test(names_that_cannot_be_end_the_session),
