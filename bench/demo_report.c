@@ -1,46 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last lines of demo.sh: are the tokens of the two runs identical, how fast was each, what went over the wire.
-//   demo_report LOCAL REMOTE STATS.json     LOCAL, REMOTE: what llm_decode --print-tokens --json printed
+//   demo_report LOCAL REMOTE STATS.json     LOCAL, REMOTE: the line that llm_decode --print-tokens --json printed
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct run {
-    char *tokens;    // the lines that begin with "tokens"
-    json_t *metrics; // the JSON line
-};
-
-static char *append(char *text, const char *line)
+// The one JSON line that llm_decode prints.
+static json_t *read_run(const char *path)
 {
-    size_t n = text ? strlen(text) : 0;
-    text = realloc(text, n + strlen(line) + 1);
-    if (!text)
-        exit(1);
-    strcpy(text + n, line);
-    return text;
-}
-
-static struct run read_run(const char *path)
-{
-    struct run run = {0};
-    char *line = NULL;
-    size_t room = 0;
-    FILE *f = fopen(path, "r");
-    if (!f) {
-        perror(path);
-        exit(1);
-    }
-    while (getline(&line, &room, f) > 0) {
-        if (!strncmp(line, "tokens", 6))
-            run.tokens = append(run.tokens, line);
-        else if (line[0] == '{' && !run.metrics)
-            run.metrics = json_loads(line, 0, NULL);
-    }
-    free(line);
-    fclose(f);
-    if (!run.tokens || !run.metrics) {
-        fprintf(stderr, "demo_report: %s holds no tokens or no metrics\n", path);
+    json_error_t error;
+    json_t *run = json_load_file(path, JSON_DISABLE_EOF_CHECK, &error);
+    if (!run || !json_is_array(json_object_get(run, "tokens"))) {
+        fprintf(stderr, "demo_report: %s: %s\n", path, run ? "there are no tokens" : error.text);
         exit(1);
     }
     return run;
@@ -62,23 +34,29 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: demo_report LOCAL REMOTE STATS.json\n");
         return 2;
     }
-    struct run local = read_run(argv[1]), remote = read_run(argv[2]);
+    json_t *local = read_run(argv[1]), *remote = read_run(argv[2]);
     json_error_t error;
     json_t *stats = json_load_file(argv[3], 0, &error);
     if (!stats) {
         fprintf(stderr, "demo_report: %s: %s\n", argv[3], error.text);
         return 1;
     }
-    bool same = !strcmp(local.tokens, remote.tokens);
-    double steps = number(remote.metrics, "steps");
-    printf("%s", remote.tokens);
-    printf("\n%-10s %16s %16s %22s %22s\n", "", "decode, tokens/s", "prefill, ms", "round trips a token", "bytes a token");
-    printf("%-10s %16.1f %16.1f %22s %22s\n", "local", number(local.metrics, "decode_tokens_per_s"), number(local.metrics, "prefill_ms"), "-", "-");
-    double sent = number(stats, "bytes_sent_commands") + number(stats, "bytes_sent_payload");
-    double received = number(stats, "bytes_received_commands") + number(stats, "bytes_received_payload");
-    printf("%-10s %16.1f %16.1f %22.2f %22.0f\n", "remote", number(remote.metrics, "decode_tokens_per_s"), number(remote.metrics, "prefill_ms"),
-           number(stats, "round_trips") / steps, (sent + received) / steps);
-    printf("(round trips and bytes are those of the whole run, start and weights included, divided by its %.0f steps)\n", steps);
+    bool same = json_equal(json_object_get(local, "tokens"), json_object_get(remote, "tokens"));
+    double steps = number(remote, "steps");
+    char *tokens = json_dumps(json_object_get(remote, "tokens"), 0);
+    printf("tokens: %s\n\n", tokens);
+    printf("%-8s %18s %14s %22s %16s\n", "", "decode, tokens/s", "prefill, ms", "round trips a token", "bytes a token");
+    printf("%-8s %18.1f %14.1f %22s %16s\n", "local", number(local, "decode_tokens_per_s"), number(local, "prefill_ms"), "0", "0");
+    json_t *sent = json_object_get(stats, "bytes_sent"), *received = json_object_get(stats, "bytes_received");
+    double bytes = number(sent, "commands") + number(received, "commands") + number(received, "payload");
+    printf("%-8s %18.1f %14.1f %22.2f %16.0f\n", "remote", number(remote, "decode_tokens_per_s"), number(remote, "prefill_ms"),
+           number(stats, "round_trips") / steps, bytes / steps);
+    printf("\nRound trips and bytes are those of the whole run, its start included, over %.0f steps; beside them %.1f MB of weights went up once.\n",
+           steps, number(sent, "payload") / 1e6);
     printf("\ntokens identical: %s\n", same ? "yes" : "NO");
+    free(tokens);
+    json_decref(local);
+    json_decref(remote);
+    json_decref(stats);
     return same ? 0 : 1;
 }

@@ -55,22 +55,28 @@ static CUresult check_dimensions(const struct gn_device_snapshot *device, const 
     return CUDA_SUCCESS;
 }
 
-static CUresult against_facts(const struct gn_facts *facts, uint64_t threads, uint32_t shared_bytes)
+static CUresult against_facts(const struct gn_facts *facts, const struct gn_device_snapshot *device, uint64_t threads, uint32_t shared_bytes)
 {
     if (shared_bytes && shared_bytes > (uint32_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES))
         return CUDA_ERROR_INVALID_VALUE;
-    return threads > (uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK) ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES : CUDA_SUCCESS;
+    if (__builtin_expect(threads <= (uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 1))
+        return CUDA_SUCCESS;
+    // Either the registers do not suffice, which a driver hands out in eights to whole warps, or the kernel says how large its blocks are.
+    uint64_t registers = ((uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_NUM_REGS) + 7) / 8 * 8 * ((threads + 31) / 32 * 32);
+    return registers > (uint32_t)device->attributes[CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK] ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
+                                                                                                  : CUDA_ERROR_INVALID_VALUE;
 }
 
 // What is kept of a function may be older than the last cuFuncSetAttribute, so a launch is only refused by what the server says now.
-static CUresult check_function(struct gn_call *c, struct gn_function *f, CUdevice device, uint64_t threads, uint32_t shared_bytes)
+static CUresult check_function(struct gn_call *c, struct gn_function *f, CUdevice number, uint64_t threads, uint32_t shared_bytes)
 {
+    const struct gn_device_snapshot *device = gn_device(number);
     struct gn_facts *facts;
-    CUresult r = gn_function_facts(c, f, device, false, &facts);
-    if (r || !against_facts(facts, threads, shared_bytes))
+    CUresult r = gn_function_facts(c, f, number, false, &facts);
+    if (r || !against_facts(facts, device, threads, shared_bytes))
         return r;
-    r = gn_function_facts(c, f, device, true, &facts);
-    return r ? r : against_facts(facts, threads, shared_bytes);
+    r = gn_function_facts(c, f, number, true, &facts);
+    return r ? r : against_facts(facts, device, threads, shared_bytes);
 }
 
 // The buffer of the `extra` list: used where it lies.
@@ -162,13 +168,19 @@ CUresult gn_cuLaunchKernel(struct gn_call *c, CUfunction f, unsigned int gridDim
 
 static_assert(sizeof(CUlaunchAttribute) == 72, "the wire carries attributes as they are");
 
-static CUresult check_attribute(struct gn_call *c, const CUlaunchAttribute *attribute, struct gn_launch_attributes *all)
+static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config, const CUlaunchAttribute *attribute,
+                                struct gn_launch_attributes *all)
 {
     uint64_t event;
     switch ((int)attribute->id) {
     case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
         all->cooperative = attribute->value.cooperative;
         return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION: {
+        unsigned x = attribute->value.clusterDim.x, y = attribute->value.clusterDim.y, z = attribute->value.clusterDim.z;
+        bool whole = x && y && z && !(config->gridDimX % x || config->gridDimY % y || config->gridDimZ % z);
+        return whole ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    }
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT: // handles are ids
         return gn_id_event(c, attribute->value.programmaticEvent.event, &event);
     case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
@@ -193,7 +205,7 @@ CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config, s
             continue;
         if (attributes->count == GN_LAUNCH_ATTRIBUTES_MAX)
             return CUDA_ERROR_INVALID_VALUE;
-        CUresult r = check_attribute(c, from, attributes);
+        CUresult r = check_attribute(c, config, from, attributes);
         if (r)
             return r;
         CUlaunchAttribute *to = &attributes->list[attributes->count++];

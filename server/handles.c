@@ -233,19 +233,13 @@ void gn_forget(struct gn_worker *w, uint64_t id)
     count(w);
 }
 
-void gn_forget_contents(struct gn_worker *w, uint64_t context)
+void gn_forget_context(struct gn_worker *w, uint64_t context)
 {
     uint32_t index = 0;
     for (struct gn_handle_slot *slot; (slot = gn_handle_next(&w->handles, &index));)
         if (slot->context == context)
             close_slot(w, slot);
     gn_memory_forget_context(w, context);
-    count(w);
-}
-
-void gn_forget_context(struct gn_worker *w, uint64_t context)
-{
-    gn_forget_contents(w, context);
     if (w->scope && w->scope->id == context) {
         struct gn_run_state *s = gn_run_state(w);
         w->scope = NULL;

@@ -31,9 +31,6 @@ const char *gn_name(struct gn_worker *w, struct gn_request *q, const void *bytes
 CUresult gn_keep_child(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object, uint64_t parent, CUresult r);
 struct gn_handle_slot *gn_find_slot(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id); // as gn_find_object
 
-// What belongs to the context is gone; the context's own handle stays (a primary context that was reset).
-void gn_forget_contents(struct gn_worker *w, uint64_t context);
-
 // The session's device memory (run_memory.c): allocations of a context that is gone.
 void gn_memory_forget_context(struct gn_worker *w, uint64_t context);
 // Whether an allocation of the session begins at the address, and its size.

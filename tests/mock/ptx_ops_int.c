@@ -178,7 +178,8 @@ PTX_COMPARE(SETP_LT_s32, ptx_s32, x < y)
 PTX_COMPARE(SETP_LT_u64, ptx_u64, x < y)
 PTX_COMPARE(SETP_LT_s64, ptx_s64, x < y)
 
-// Extended precision: `sub` bit 0 reads the carry, bit 1 writes it.
+// Extended precision: `sub` bit 0 reads the carry, bit 1 writes it. A subtraction adds the complement, so its flag is set when nothing was
+// borrowed: the 128-bit division that nvcc emits reads it with addc.
 enum { CARRY_IN = 1, CARRY_OUT = 2 };
 static inline uint32_t carry_in(const struct ptx_warp *w, const struct ptx_insn *in) { return in->sub & CARRY_IN ? w->carry : 0; }
 static inline void carry_out(struct ptx_warp *w, const struct ptx_insn *in, uint32_t carry)
@@ -201,18 +202,18 @@ static inline void carry_out(struct ptx_warp *w, const struct ptx_insn *in, uint
         carry_out(w, in, out); \
         PTX_RESULT_DONE; \
     } \
-    PTX_HANDLER(h_SUBC_##bits) /* the flag is a borrow */ \
+    PTX_HANDLER(h_SUBC_##bits) \
     { \
         PTX_RESULT(ptx_u##bits); \
         const ptx_u##bits *a = PTX_U##bits(w, in->a), *b = PTX_U##bits(w, in->b); \
-        uint32_t borrow = carry_in(w, in), out = 0; \
+        uint32_t borrow = in->sub & CARRY_IN ? ~w->carry : 0, out = 0; \
         for (int i = 0; i < PTX_LANES; i++) { \
             uint##bits##_t half, rest; \
             bool one = __builtin_sub_overflow(a[i], b[i], &half), two = __builtin_sub_overflow(half, (uint##bits##_t)(borrow >> i & 1), &rest); \
             d[i] = rest; \
             out |= (uint32_t)(one | two) << i; \
         } \
-        carry_out(w, in, out); \
+        carry_out(w, in, ~out); \
         PTX_RESULT_DONE; \
     }
 ADD_CARRY(32)

@@ -99,17 +99,27 @@ const struct ptx_insn *ptx_continue(struct ptx_warp *w, const struct ptx_insn *p
     return ptx_pick(w);
 }
 
-bool ptx_converge(struct ptx_warp *w, const struct ptx_insn *in, uint32_t members)
+bool ptx_converge(struct ptx_warp *w, const struct ptx_insn *in, const ptx_u32 *members)
 {
-    if (!(members & w->live & ~w->mask))
-        return true;
     merge(w, in, PTX_GROUP_SYNC);
-    if (!(members & w->live & ~w->mask) || w->force) {
-        w->force = false;
-        return true;
+    uint32_t ready = 0;
+    for (uint32_t rest = w->mask; rest;) { // lanes of one tile name the same members
+        const uint32_t mask = members[__builtin_ctz(rest)];
+        uint32_t same = 0;
+        for (uint32_t m = rest; m; m &= m - 1)
+            if (members[__builtin_ctz(m)] == mask)
+                same |= m & (0 - m);
+        rest &= ~same;
+        ready |= mask & w->live & ~w->mask ? 0 : same;
     }
-    ptx_group_add(w, in, w->mask, w->depth, PTX_GROUP_SYNC, 0);
-    return false;
+    if (w->force) {
+        ready = w->mask;
+        w->force = false;
+    }
+    if (ready != w->mask)
+        ptx_group_add(w, in, w->mask & ~ready, w->depth, PTX_GROUP_SYNC, 0);
+    w->mask = ready;
+    return ready;
 }
 
 // --- barriers ---

@@ -266,8 +266,8 @@ void ptx_group_add(struct ptx_warp *w, const struct ptx_insn *pc, uint32_t mask,
 const struct ptx_insn *ptx_pick(struct ptx_warp *w);
 // The executing lanes go on at `pc`, unless the slice is over or lanes that stand earlier in the code come first.
 const struct ptx_insn *ptx_continue(struct ptx_warp *w, const struct ptx_insn *pc);
-// The executing lanes need `members` with them at `in`. True: go ahead; false: return ptx_pick(w).
-bool ptx_converge(struct ptx_warp *w, const struct ptx_insn *in, uint32_t members);
+// Each executing lane needs its members with it at `in`. True: go ahead with those of w->mask that have them; false: return ptx_pick(w).
+bool ptx_converge(struct ptx_warp *w, const struct ptx_insn *in, const ptx_u32 *members);
 void ptx_barrier_check(struct ptx_block *b, uint32_t id);
 // The executing lanes end.
 const struct ptx_insn *ptx_exit_lanes(struct ptx_warp *w);
