@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -94,6 +95,7 @@ static void start(struct front *f, const char *more)
     fflush(NULL);
     f->pid = fork();
     if (!f->pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a failed test leaves nothing behind
         dup2(out[1], STDOUT_FILENO);
         gn_log_to_file(f->log);
         gn_log_setup(GN_LOG_DEBUG, 0);
@@ -586,6 +588,7 @@ static int run_once(const char *listen, const char *more, char *line, size_t lin
     fflush(NULL);
     pid_t pid = fork();
     if (!pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], STDOUT_FILENO);
         gn_log_setup(config.log, 0);
         _exit(gn_front_run(&config));

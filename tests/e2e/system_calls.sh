@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What does the launch path ask of the kernel? Under strace, a decode step of llm_decode may make batched sends, one receive for its round trip,
+# and wake the sender thread at most once for each idle period; nothing else. Release only: sanitizers make system calls of their own.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[ "$variant" = release ] || { skip "system calls of the launch path" "counted in the release only"; tap_end; }
+command -v strace >/dev/null || { skip "system calls of the launch path" "there is no strace"; tap_end; }
+strace -o /dev/null true 2>/dev/null || { skip "system calls of the launch path" "strace may not trace here"; tap_end; }
+serve
+few=4 many=24
+
+trace() { # STEPS FILE
+    strace -f -qq -o "$2" -E LD_PRELOAD="$b/libgenie_shim.so" "$b/llm_decode" --model tiny --prompt-tokens 4 --steps "$1" >/dev/null
+}
+calls() { # FILE: system calls by name, whoever made them; interrupted ones once; sleeping on a futex is no work asked of the kernel
+    sed -E 's/^[0-9]+ +//' "$1" | grep -v '^<\.\.\. ' | grep -vE 'FUTEX_WAIT|^(\+\+\+|---)|unfinished.*FUTEX_WAIT' |
+        grep -oE '^[a-z_0-9]+(\([^)]*FUTEX_WAKE)?' | sed -E 's/\(.*/ wake/' | sort | uniq -c
+}
+per_step() {
+    trace $few "$lib_scratch/few" && trace $many "$lib_scratch/many" || return 1
+    join -1 2 -2 2 -a 1 -e 0 -o 0,1.1,2.1 <(calls "$lib_scratch/many" | sed 's/ wake/_wake/' | sort -k2) \
+        <(calls "$lib_scratch/few" | sed 's/ wake/_wake/' | sort -k2) |
+        awk -v n=$((many - few)) '{print $1, ($2 - $3) / n}' >"$lib_scratch/per_step"
+    cat "$lib_scratch/per_step"
+}
+# 36 launches and a copy a step: at most 6 sends and receives together, at most 3 wake-ups (the sender's, once an idle period, and the
+# program's own clock reads need no system call), and nothing of another kind more than now and then.
+bounded_step() {
+    cat "$lib_scratch/per_step"
+    awk '$1 == "io_uring_enter" && $2 > 8 {bad = 1}
+         $1 == "futex_wake" && $2 > 3 {bad = 1}
+         $1 != "io_uring_enter" && $1 != "futex_wake" && $1 != "futex" && $2 > 0.5 {bad = 1}
+         END {exit bad}' "$lib_scratch/per_step"
+}
+check "the program runs under strace" per_step
+check "a step of 36 launches makes few system calls" bounded_step
+tap_end
