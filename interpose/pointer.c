@@ -10,13 +10,12 @@
 enum { ATTRIBUTES = CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE + 1 };
 
 union value {
-    int number;
-    bool flag;
+    int number; // booleans, too
     unsigned type;
     uint64_t wide; // addresses, sizes, ids, handles
 };
 
-// Bytes that each attribute has in the program's memory; booleans take one, so that a bool of the program is enough. 0: not answered.
+// Bytes that each attribute has in the program's memory. Booleans take four: the CUDA runtime reads so much. 0: not answered.
 static const uint8_t attribute_bytes[ATTRIBUTES] = {
     [CU_POINTER_ATTRIBUTE_CONTEXT] = 8,
     [CU_POINTER_ATTRIBUTE_MEMORY_TYPE] = 4,
@@ -25,20 +24,20 @@ static const uint8_t attribute_bytes[ATTRIBUTES] = {
     [CU_POINTER_ATTRIBUTE_P2P_TOKENS] = 0, // of a driver interface that is no more
     [CU_POINTER_ATTRIBUTE_SYNC_MEMOPS] = 4,
     [CU_POINTER_ATTRIBUTE_BUFFER_ID] = 8,
-    [CU_POINTER_ATTRIBUTE_IS_MANAGED] = 1,
+    [CU_POINTER_ATTRIBUTE_IS_MANAGED] = 4,
     [CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL] = 4,
-    [CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE] = 1,
+    [CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE] = 4,
     [CU_POINTER_ATTRIBUTE_RANGE_START_ADDR] = 8,
     [CU_POINTER_ATTRIBUTE_RANGE_SIZE] = 8,
-    [CU_POINTER_ATTRIBUTE_MAPPED] = 1,
+    [CU_POINTER_ATTRIBUTE_MAPPED] = 4,
     [CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES] = 8,
-    [CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE] = 1,
+    [CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE] = 4,
     [CU_POINTER_ATTRIBUTE_ACCESS_FLAGS] = 4,
     [CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE] = 8,
     [CU_POINTER_ATTRIBUTE_MAPPING_SIZE] = 8,
     [CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR] = 8,
     [CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID] = 8,
-    [CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE] = 1,
+    [CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE] = 4,
 };
 
 static size_t bytes_of(CUpointer_attribute attribute) { return (unsigned)attribute < ATTRIBUTES ? attribute_bytes[attribute] : 0; }
@@ -80,7 +79,7 @@ static CUresult value_of(const struct gn_memory *m, uint64_t address, CUpointer_
         v->wide = m->region.size_bytes;
         break;
     case CU_POINTER_ATTRIBUTE_MAPPED:
-        v->flag = true;
+        v->number = 1;
         break;
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
         v->number = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;

@@ -339,9 +339,14 @@ static int run(struct gn_commands *l, struct frame *f)
     struct gn_request q = {.sequence = ++l->sequence, .op = f->head.op, .confirm = f->head.flags & GN_COMMAND_CONFIRM};
     if (f->payload.slot >= 0)
         q.payload = &f->payload;
-    // A busy gate opens only when the reader goes on, and any call of the driver may wait for it: a full queue, a free, a load.
-    if (gn_gates_busy(w))
+    // A busy gate opens only when the reader goes on, and any call of the driver may wait for it: a full queue, a free, a load. The next
+    // reader reads over the buffer, so the body moves first. (A handler that goes aside later has decoded its numbers by then.)
+    if (gn_gates_busy(w) && !runs_aside) {
+        static _Thread_local uint8_t body_copy[GN_COMMAND_BYTES_MAX];
+        memcpy(body_copy, f->body, f->head.size_bytes - sizeof f->head);
+        f->body = body_copy;
         gn_commands_aside(w);
+    }
     if (w->scope && f->head.op != GN_OP_scope)
         gn_use_context(w, w->scope->context);
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);

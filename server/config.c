@@ -23,7 +23,8 @@ enum { CHUNK_GRAIN_BYTES = 4096 }; // staging slots are pages
 static const char *const log_levels[] = {"off", "error", "warn", "info", "debug", NULL};
 _Static_assert(sizeof log_levels / sizeof *log_levels == GN_LOG_LEVELS + 1, "one name a level");
 
-static const char *set_text(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_text(void *target, const struct gn_config_key *key,
+                            const struct gn_config_value *value)
 {
     size_t n = strlen(value->string);
     if (n >= key->field_bytes)
@@ -32,13 +33,15 @@ static const char *set_text(void *target, const struct gn_config_key *key, const
     return NULL;
 }
 
-static const char *set_control(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_control(void *target, const struct gn_config_key *key,
+                               const struct gn_config_value *value)
 {
     ((struct gn_server_config *)target)->control_by_default = false;
     return set_text(target, key, value);
 }
 
-static const char *set_listen(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_listen(void *target, const struct gn_config_key *key,
+                              const struct gn_config_value *value)
 {
     struct gn_server_config *config = target;
     (void)key;
@@ -56,40 +59,120 @@ static const char *set_listen(void *target, const struct gn_config_key *key, con
 #define FIELD(name) GN_CONFIG_FIELD(struct gn_server_config, name)
 
 static const struct gn_config_key keys[] = {
-    {.section = "server", .key = "listen", .type = GN_CONFIG_STRINGS, .set = set_listen,
+    {.section = "server",
+     .key = "listen",
+     .type = GN_CONFIG_STRINGS,
+     .set = set_listen,
      .doc = "Addresses to listen on: \"host:port\", \"[v6]:port\", \"unix:/path\"; port 0 is any free one."},
-    {.section = "server", .key = "driver", .type = GN_CONFIG_STRING, .set = set_text, FIELD(driver),
+    {.section = "server",
+     .key = "driver",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     FIELD(driver),
      .doc = "The CUDA driver library, by path or by name."},
-    {.section = "server", .key = "log", .type = GN_CONFIG_ENUM, .names = log_levels, FIELD(log), .doc = "How much is logged."},
-    {.section = "server", .key = "log_file", .type = GN_CONFIG_STRING, .set = set_text, FIELD(log_file),
+    {.section = "server",
+     .key = "log",
+     .type = GN_CONFIG_ENUM,
+     .names = log_levels,
+     FIELD(log),
+     .doc = "How much is logged."},
+    {.section = "server",
+     .key = "log_file",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     FIELD(log_file),
      .doc = "Where the log goes instead of stderr; it is appended to."},
-    {.section = "server", .key = "control", .type = GN_CONFIG_STRING, .set = set_control, FIELD(control),
+    {.section = "server",
+     .key = "control",
+     .type = GN_CONFIG_STRING,
+     .set = set_control,
+     FIELD(control),
      .doc = "Path of the socket that genie-ctl asks; empty for none."},
-    {.section = "server", .key = "token_file", .type = GN_CONFIG_STRING, .set = set_text, FIELD(token_file),
+    {.section = "server",
+     .key = "token_file",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     FIELD(token_file),
      .doc = "A file with the token that every client must present."},
-    {.section = "server", .key = "insecure", .type = GN_CONFIG_BOOL, FIELD(insecure),
+    {.section = "server",
+     .key = "insecure",
+     .type = GN_CONFIG_BOOL,
+     FIELD(insecure),
      .doc = "Listen on addresses that other machines reach although no token is asked for."},
-    {.section = "server", .key = "io_uring", .type = GN_CONFIG_BOOL, FIELD(io_uring),
+    {.section = "server",
+     .key = "io_uring",
+     .type = GN_CONFIG_BOOL,
+     FIELD(io_uring),
      .doc = "Use io_uring where the kernel has it; false: plain sockets."},
-    {.section = "server", .key = "shutdown_s", .type = GN_CONFIG_INTEGER, .min = 0, .max = 86400, FIELD(shutdown_s),
+    {.section = "server",
+     .key = "shutdown_s",
+     .type = GN_CONFIG_INTEGER,
+     .min = 0,
+     .max = 86400,
+     FIELD(shutdown_s),
      .doc = "Seconds that sessions may go on after SIGTERM."},
-    {.section = "server", .key = "spare_workers", .type = GN_CONFIG_INTEGER, .min = 0, .max = GN_SPARE_WORKERS_MAX, FIELD(spare_workers),
+    {.section = "server",
+     .key = "spare_workers",
+     .type = GN_CONFIG_INTEGER,
+     .min = 0,
+     .max = GN_SPARE_WORKERS_MAX,
+     FIELD(spare_workers),
      .doc = "Processes started ahead of the sessions that they will serve."},
-    {.section = "limits", .key = "sessions", .type = GN_CONFIG_INTEGER, .min = 1, .max = GN_SESSIONS_MAX, FIELD(sessions),
+    {.section = "limits",
+     .key = "sessions",
+     .type = GN_CONFIG_INTEGER,
+     .min = 1,
+     .max = GN_SESSIONS_MAX,
+     FIELD(sessions),
      .doc = "Sessions at a time."},
-    {.section = "limits", .key = "sessions_per_peer", .type = GN_CONFIG_INTEGER, .min = 0, .max = GN_SESSIONS_MAX, FIELD(sessions_per_peer),
+    {.section = "limits",
+     .key = "sessions_per_peer",
+     .type = GN_CONFIG_INTEGER,
+     .min = 0,
+     .max = GN_SESSIONS_MAX,
+     FIELD(sessions_per_peer),
      .doc = "Sessions of one host, or of one user over a Unix socket; 0 for no limit of its own."},
-    {.section = "limits", .key = "memory", .type = GN_CONFIG_SIZE, .min = 0, .max = 1024 * TiB, FIELD(limits.memory_bytes),
+    {.section = "limits",
+     .key = "memory",
+     .type = GN_CONFIG_SIZE,
+     .min = 0,
+     .max = 1024 * TiB,
+     FIELD(limits.memory_bytes),
      .doc = "Device memory of one session; 0 for what the device has."},
-    {.section = "limits", .key = "images", .type = GN_CONFIG_SIZE, .min = 1 * MiB, .max = 64 * GiB, FIELD(limits.image_bytes),
+    {.section = "limits",
+     .key = "images",
+     .type = GN_CONFIG_SIZE,
+     .min = 1 * MiB,
+     .max = 64 * GiB,
+     FIELD(limits.image_bytes),
      .doc = "Module images of one session on their way to the driver."},
-    {.section = "limits", .key = "window", .type = GN_CONFIG_SIZE, .min = 64 * KiB, .max = 4 * GiB, FIELD(limits.window_bytes),
+    {.section = "limits",
+     .key = "window",
+     .type = GN_CONFIG_SIZE,
+     .min = 64 * KiB,
+     .max = 4 * GiB,
+     FIELD(limits.window_bytes),
      .doc = "Payload of one session under way: pinned memory of the server."},
-    {.section = "limits", .key = "chunk", .type = GN_CONFIG_SIZE, .min = 64 * KiB, .max = GN_PAYLOAD_BYTES_MAX, FIELD(limits.chunk_bytes),
+    {.section = "limits",
+     .key = "chunk",
+     .type = GN_CONFIG_SIZE,
+     .min = 64 * KiB,
+     .max = GN_PAYLOAD_BYTES_MAX,
+     FIELD(limits.chunk_bytes),
      .doc = "Payload that is handed to the device at once."},
-    {.section = "limits", .key = "handles", .type = GN_CONFIG_INTEGER, .min = 64, .max = GN_HANDLE_CHUNKS_MAX * GN_HANDLE_CHUNK_SLOTS,
-     FIELD(limits.handles), .doc = "Streams, events, modules, functions and contexts of one session."},
-    {.section = "limits", .key = "hello_s", .type = GN_CONFIG_INTEGER, .min = 1, .max = 300, FIELD(hello_s),
+    {.section = "limits",
+     .key = "handles",
+     .type = GN_CONFIG_INTEGER,
+     .min = 64,
+     .max = GN_HANDLE_CHUNKS_MAX * GN_HANDLE_CHUNK_SLOTS,
+     FIELD(limits.handles),
+     .doc = "Streams, events, modules, functions and contexts of one session."},
+    {.section = "limits",
+     .key = "hello_s",
+     .type = GN_CONFIG_INTEGER,
+     .min = 1,
+     .max = 300,
+     FIELD(hello_s),
      .doc = "Seconds in which a connection must say who it is."},
 };
 
@@ -116,13 +199,17 @@ void gn_server_config_defaults(struct gn_server_config *config)
         .hello_s = 5,
         .spare_workers = 1,
         .sessions = 64,
-        .limits = {.image_bytes = 4 * GiB, .window_bytes = 32 * MiB, .chunk_bytes = 512 * KiB, .handles = 262144},
+        .limits = {.image_bytes = 4 * GiB,
+                   .window_bytes = 32 * MiB,
+                   .chunk_bytes = 512 * KiB,
+                   .handles = 262144},
     };
     gn_control_default_path(config->control, sizeof config->control);
 }
 
 // What no single key can tell.
-static int check_together(const struct gn_server_config *config, const char *name, char *why, size_t why_bytes)
+static int check_together(const struct gn_server_config *config, const char *name, char *why,
+                          size_t why_bytes)
 {
     if (config->limits.chunk_bytes % CHUNK_GRAIN_BYTES) {
         snprintf(why, why_bytes, "%s: limits.chunk must be a multiple of %d", name, CHUNK_GRAIN_BYTES);
@@ -135,13 +222,15 @@ static int check_together(const struct gn_server_config *config, const char *nam
     return 0;
 }
 
-int gn_server_config_parse(struct gn_server_config *config, const char *name, const char *text, size_t text_bytes, char *why,
-                           size_t why_bytes)
+int gn_server_config_parse(struct gn_server_config *config, const char *name, const char *text,
+                           size_t text_bytes, char *why, size_t why_bytes)
 {
     struct gn_config_error error = {0};
     size_t arena_bytes = GN_TOML_ARENA_BYTES(text_bytes);
     void *arena = malloc(arena_bytes); // nothing of the configuration points into it
-    int result = arena ? gn_config_read(&gn_server_schema, name, text, text_bytes, arena, arena_bytes, config, &error) : -ENOMEM;
+    int result =
+        arena ? gn_config_read(&gn_server_schema, name, text, text_bytes, arena, arena_bytes, config, &error)
+              : -ENOMEM;
     free(arena);
     if (result) {
         snprintf(why, why_bytes, "%s", error.text[0] ? error.text : strerror(-result));
@@ -200,7 +289,8 @@ int gn_server_config_finish(struct gn_server_config *config, char *why, size_t w
         text[--bytes] = 0;
     int result = 0;
     if (!bytes || bytes >= GN_TOKEN_BYTES || strlen(text) != (size_t)bytes) {
-        snprintf(why, why_bytes, "%s: a token is one line of 1 to %d bytes", config->token_file, GN_TOKEN_BYTES - 1);
+        snprintf(why, why_bytes, "%s: a token is one line of 1 to %d bytes", config->token_file,
+                 GN_TOKEN_BYTES - 1);
         result = -EINVAL;
     } else {
         memcpy(config->token, text, (size_t)bytes + 1);

@@ -13,9 +13,9 @@
 #include "server/worker.h"
 
 enum {
-    GN_LISTEN_MAX = 16,       // addresses
+    GN_LISTEN_MAX = 16, // addresses
     GN_ADDRESS_BYTES = 256,
-    GN_SESSIONS_MAX = 4096,   // worker processes: far above what devices of one machine serve
+    GN_SESSIONS_MAX = 4096, // worker processes: far above what devices of one machine serve
     GN_SPARE_WORKERS_MAX = 64,
     GN_CONFIG_BYTES_MAX = 1 << 20, // of the file
 };
@@ -23,35 +23,35 @@ enum {
 struct gn_server_config {
     char listen[GN_LISTEN_MAX][GN_ADDRESS_BYTES];
     unsigned listen_count;
-    char driver[4096];  // a path or a SONAME
+    char driver[4096]; // a path or a SONAME
     enum gn_log_level log;
-    char log_file[4096]; // empty: stderr
-    char control[4096];  // path of the control socket; empty: none
+    char log_file[4096];     // empty: stderr
+    char control[4096];      // path of the control socket; empty: none
     bool control_by_default; // nobody asked for it by name: the server also runs without
     char token_file[4096];
     char token[GN_TOKEN_BYTES]; // what token_file holds; empty: none is asked for
-    bool insecure;       // other than loopback addresses without a token
+    bool insecure;              // other than loopback addresses without a token
     bool io_uring;
     uint32_t shutdown_s, hello_s;
     uint32_t spare_workers;
     uint32_t sessions, sessions_per_peer; // the second 0: no limit of its own
-    struct gn_limits limits; // of each session
+    struct gn_limits limits;              // of each session
 };
 
 // The values without a file.
 void gn_server_config_defaults(struct gn_server_config *config);
 
-// Reads a file over the defaults. 0, or -EINVAL or -errno, and `why` has "FILE:LINE:COLUMN: what is wrong" (at least 512 bytes).
+// Reads a file over the defaults. 0, or -EINVAL or -errno, and `why` has "FILE:LINE:COLUMN: what is wrong"
+// (at least 512 bytes).
 int gn_server_config_read(struct gn_server_config *config, const char *path, char *why, size_t why_bytes);
 // The same from text; `name` stands for the file in messages.
-int gn_server_config_parse(struct gn_server_config *config, const char *name, const char *text, size_t text_bytes, char *why,
-                           size_t why_bytes);
+int gn_server_config_parse(struct gn_server_config *config, const char *name, const char *text,
+                           size_t text_bytes, char *why, size_t why_bytes);
 // What is behind the values: reads token_file. 0 or -errno and why.
 int gn_server_config_finish(struct gn_server_config *config, char *why, size_t why_bytes);
 
 // $XDG_RUNTIME_DIR/genie/control.sock, or "" where that is not set.
 void gn_control_default_path(char *path, size_t path_bytes);
-
 
 // The table of the keys.
 extern const struct gn_config_schema gn_server_schema;

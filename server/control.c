@@ -47,7 +47,8 @@ static void drop(struct asker *a)
 static void send_answer(struct asker *a)
 {
     while (a->sent_bytes < a->answer_bytes) {
-        ssize_t n = send(a->watch.fd, a->answer + a->sent_bytes, a->answer_bytes - a->sent_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send(a->watch.fd, a->answer + a->sent_bytes, a->answer_bytes - a->sent_bytes,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -81,7 +82,8 @@ static void asker_ready(struct gn_watch *watch, short events)
         send_answer(a);
         return;
     }
-    ssize_t n = recv(watch->fd, a->question + a->got_bytes, sizeof a->question - 1 - a->got_bytes, MSG_DONTWAIT);
+    ssize_t n =
+        recv(watch->fd, a->question + a->got_bytes, sizeof a->question - 1 - a->got_bytes, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) {

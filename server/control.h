@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control socket: a Unix socket on which genie-ctl asks. One line in, one JSON document out, and the connection ends.
+// The control socket: a Unix socket on which genie-ctl asks. One line in, one JSON document out, and the
+// connection ends.
 //
 //   status    the server and its sessions
 // A question that is not known is answered with {"error": "..."}.

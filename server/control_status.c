@@ -7,7 +7,8 @@
 
 #include "server/control.h"
 
-// A JSON string of what may be any bytes: what is not plain ASCII is escaped byte by byte, so the document is valid whatever came.
+// A JSON string of what may be any bytes: what is not plain ASCII is escaped byte by byte, so the document is
+// valid whatever came.
 static void put_string(FILE *f, const char *text)
 {
     putc('"', f);
@@ -43,26 +44,33 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
     put_string(f, s->start.hello.program);
     fprintf(f, ", \"program_pid\": %u, \"peer\": ", s->start.hello.process_id);
     put_string(f, s->start.peer);
-    fprintf(f, ", \"age_s\": %.1f, \"ready\": %s, \"client_gone\": %s", (double)(now_ms - s->since_ms) / 1000.0,
-            atomic_load_explicit(&t->ready, memory_order_relaxed) ? "true" : "false", s->kill_at_ms ? "true" : "false");
+    fprintf(f, ", \"age_s\": %.1f, \"ready\": %s, \"client_gone\": %s",
+            (double)(now_ms - s->since_ms) / 1000.0,
+            atomic_load_explicit(&t->ready, memory_order_relaxed) ? "true" : "false",
+            s->kill_at_ms ? "true" : "false");
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        fprintf(f, ", \"%s\": %llu", counts[i].name, (unsigned long long)atomic_load_explicit(counts[i].count, memory_order_relaxed));
+        fprintf(f, ", \"%s\": %llu", counts[i].name,
+                (unsigned long long)atomic_load_explicit(counts[i].count, memory_order_relaxed));
     fprintf(f, "}");
 }
 
 static void put_status(FILE *f, struct gn_front *front)
 {
     int64_t now_ms = gn_now_ms();
-    fprintf(f, "{\"version\": \"%s\", \"pid\": %d, \"uptime_s\": %.1f, \"stopping\": %s, \"driver\": ", GN_SERVER_VERSION, getpid(),
-            (double)(now_ms - front->started_ms) / 1000.0, front->stopping ? "true" : "false");
+    fprintf(f, "{\"version\": \"%s\", \"pid\": %d, \"uptime_s\": %.1f, \"stopping\": %s, \"driver\": ",
+            GN_SERVER_VERSION, getpid(), (double)(now_ms - front->started_ms) / 1000.0,
+            front->stopping ? "true" : "false");
     put_string(f, front->config->driver);
     fprintf(f, ", \"addresses\": [");
     for (unsigned i = 0; i < front->listener_count; i++) {
         fprintf(f, "%s", i ? ", " : "");
         put_string(f, front->listeners[i].address);
     }
-    fprintf(f, "], \"sessions_max\": %u, \"sessions_total\": %u, \"refused\": %llu, \"half_open\": %u, \"spare_workers\": %u, \"sessions\": [",
-            front->config->sessions, front->last_session, (unsigned long long)front->refused, front->half_open_count, front->spare_count);
+    fprintf(f,
+            "], \"sessions_max\": %u, \"sessions_total\": %u, \"refused\": %llu, \"half_open\": %u, "
+            "\"spare_workers\": %u, \"sessions\": [",
+            front->config->sessions, front->last_session, (unsigned long long)front->refused,
+            front->half_open_count, front->spare_count);
     for (const struct gn_served *s = front->sessions; s; s = s->next) {
         fprintf(f, "%s", s == front->sessions ? "" : ", ");
         put_session(f, s, now_ms);

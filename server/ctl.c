@@ -82,7 +82,8 @@ static char *ask(const struct request *r, const char *question)
     const char *path = socket_path(r, path_text, sizeof path_text);
     int error = 0;
     if (!path) {
-        fprintf(stderr, "genie-ctl: which server? XDG_RUNTIME_DIR is not set: give --socket PATH (server.control in its settings)\n");
+        fprintf(stderr, "genie-ctl: which server? XDG_RUNTIME_DIR is not set: give --socket PATH "
+                        "(server.control in its settings)\n");
         return NULL;
     }
     snprintf(address, sizeof address, "unix:%s", path);
@@ -115,7 +116,10 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "?";
 }
 
-static long long number_of(const json_t *object, const char *key) { return json_integer_value(json_object_get(object, key)); }
+static long long number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
 
 static const char *bytes_of(const json_t *object, const char *key, char *text, size_t text_bytes)
 {
@@ -132,10 +136,12 @@ static void show_session(const json_t *s)
 {
     char in[32], out[32], payload_in[32], payload_out[32], memory[32], who[64];
     snprintf(who, sizeof who, "%.40s/%lld", text_of(s, "program"), number_of(s, "program_pid"));
-    printf("%7lld  %-24s %-16s %8.0f s %8lld %10lld %10lld %11s %11s %11s %11s %11s %8lld%s\n", number_of(s, "session"), who,
-           text_of(s, "peer"), json_number_value(json_object_get(s, "age_s")), number_of(s, "worker_pid"), number_of(s, "commands"),
-           number_of(s, "launches"), bytes_of(s, "received_bytes", in, sizeof in), bytes_of(s, "sent_bytes", out, sizeof out),
-           bytes_of(s, "payload_in_bytes", payload_in, sizeof payload_in), bytes_of(s, "payload_out_bytes", payload_out, sizeof payload_out),
+    printf("%7lld  %-24s %-16s %8.0f s %8lld %10lld %10lld %11s %11s %11s %11s %11s %8lld%s\n",
+           number_of(s, "session"), who, text_of(s, "peer"), json_number_value(json_object_get(s, "age_s")),
+           number_of(s, "worker_pid"), number_of(s, "commands"), number_of(s, "launches"),
+           bytes_of(s, "received_bytes", in, sizeof in), bytes_of(s, "sent_bytes", out, sizeof out),
+           bytes_of(s, "payload_in_bytes", payload_in, sizeof payload_in),
+           bytes_of(s, "payload_out_bytes", payload_out, sizeof payload_out),
            bytes_of(s, "memory_bytes", memory, sizeof memory), number_of(s, "handles"),
            json_is_true(json_object_get(s, "client_gone")) ? "  client gone" : "");
 }
@@ -143,20 +149,22 @@ static void show_session(const json_t *s)
 static int show_status(const json_t *root)
 {
     size_t i;
-    const json_t *value, *sessions = json_object_get(root, "sessions"), *addresses = json_object_get(root, "addresses");
+    const json_t *value, *sessions = json_object_get(root, "sessions"),
+                         *addresses = json_object_get(root, "addresses");
     printf("genie-srv %s, pid %lld, up %.0f s%s\n", text_of(root, "version"), number_of(root, "pid"),
-           json_number_value(json_object_get(root, "uptime_s")), json_is_true(json_object_get(root, "stopping")) ? ", shutting down" : "");
+           json_number_value(json_object_get(root, "uptime_s")),
+           json_is_true(json_object_get(root, "stopping")) ? ", shutting down" : "");
     printf("driver     %s\n", text_of(root, "driver"));
     json_array_foreach(addresses, i, value)
         printf("%s  %s\n", i ? "         " : "listening", json_string_value(value));
-    printf("sessions   %zu of %lld, %lld since the start, %lld refused; %lld half open, %lld spare workers\n", json_array_size(sessions),
-           number_of(root, "sessions_max"), number_of(root, "sessions_total"), number_of(root, "refused"), number_of(root, "half_open"),
-           number_of(root, "spare_workers"));
+    printf("sessions   %zu of %lld, %lld since the start, %lld refused; %lld half open, %lld spare workers\n",
+           json_array_size(sessions), number_of(root, "sessions_max"), number_of(root, "sessions_total"),
+           number_of(root, "refused"), number_of(root, "half_open"), number_of(root, "spare_workers"));
     if (json_array_size(sessions))
-        printf("\n%7s  %-24s %-16s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session", "program/pid", "peer", "age", "worker",
-               "commands", "launches", "in", "out", "payload in", "payload out", "memory", "handles");
-    json_array_foreach(sessions, i, value)
-        show_session(value);
+        printf("\n%7s  %-24s %-16s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session",
+               "program/pid", "peer", "age", "worker", "commands", "launches", "in", "out", "payload in",
+               "payload out", "memory", "handles");
+    json_array_foreach(sessions, i, value) show_session(value);
     return 0;
 }
 
@@ -197,7 +205,9 @@ static int usage(FILE *f, int status)
     fprintf(f, "usage: genie-ctl [--socket PATH] COMMAND\n\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(f, "  %-20s %s\n", commands[i].usage, commands[i].help);
-    fprintf(f, "\n--socket PATH is the server's control socket; by default $XDG_RUNTIME_DIR/genie/control.sock.\n");
+    fprintf(
+        f,
+        "\n--socket PATH is the server's control socket; by default $XDG_RUNTIME_DIR/genie/control.sock.\n");
     return status;
 }
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// glibc matches the SONAME libcuda.so.1 to a library that is already there. Were the server started with the client's shim preloaded, a
-// worker would open the shim and connect to its own server.
+// glibc matches the SONAME libcuda.so.1 to a library that is already there. Were the server started with the
+// client's shim preloaded, a worker would open the shim and connect to its own server.
 static int is_shim(void *library)
 {
     struct link_map *map = NULL;
@@ -47,7 +47,7 @@ int gn_driver_open(struct gn_driver *driver, const char *path, char *why, size_t
         memcpy((char *)&driver->calls + gn_driver_symbols[i].offset_bytes, &address, sizeof address);
     }
     // Without these nothing works at all; everything else is asked for where it is needed.
-    const char *missing = !driver->calls.cuInit              ? "cuInit"
+    const char *missing = !driver->calls.cuInit               ? "cuInit"
                           : !driver->calls.cuDriverGetVersion ? "cuDriverGetVersion"
                           : !driver->calls.cuDeviceGetCount   ? "cuDeviceGetCount"
                                                               : NULL;

@@ -123,7 +123,9 @@ static int listen_at(struct gn_front *front, const char *address)
     front->listener_count++; // from here on it is closed with the others
     if (!is_local(fd) && !front->config->token[0] && !front->config->insecure) {
         gn_log(GN_LOG_ERROR,
-               "%s can be reached from other machines: set server.token_file, or server.insecure = true to let everybody in", l->address);
+               "%s can be reached from other machines: set server.token_file, or server.insecure = true to "
+               "let everybody in",
+               l->address);
         return -EPERM;
     }
     return 0;
@@ -146,12 +148,13 @@ static void stop_listening(struct gn_front *front)
 static void stop(struct gn_front *front, int signal_number)
 {
     if (front->stopping) {
-        gn_log(GN_LOG_WARN, "%s again: %u sessions are ended now", strsignal(signal_number), front->session_count);
+        gn_log(GN_LOG_WARN, "%s again: %u sessions are ended now", strsignal(signal_number),
+               front->session_count);
         front->stop_at_ms = gn_now_ms();
         return;
     }
-    gn_log(GN_LOG_INFO, "%s: no new sessions; %u go on for at most %u s", strsignal(signal_number), front->session_count,
-           front->config->shutdown_s);
+    gn_log(GN_LOG_INFO, "%s: no new sessions; %u go on for at most %u s", strsignal(signal_number),
+           front->session_count, front->config->shutdown_s);
     front->stopping = true;
     front->stop_at_ms = gn_now_ms() + 1000 * (int64_t)front->config->shutdown_s;
     stop_listening(front);
@@ -198,7 +201,8 @@ static int time_left(const struct gn_front *front, int64_t now_ms)
         gn_control_deadline(front),
         front->accept_again_ms ? front->accept_again_ms : INT64_MAX,
         front->stopping ? front->stop_at_ms : INT64_MAX,
-        !front->stopping && front->spare_count < front->config->spare_workers ? front->spawn_again_ms : INT64_MAX,
+        !front->stopping && front->spare_count < front->config->spare_workers ? front->spawn_again_ms
+                                                                              : INT64_MAX,
     };
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++)
@@ -246,14 +250,16 @@ static int open_all(struct gn_front *front)
     if (error)
         return error;
     if (fell_back)
-        gn_log(GN_LOG_WARN, "io_uring is refused here (%s): plain sockets serve instead", strerror(fell_back));
+        gn_log(GN_LOG_WARN, "io_uring is refused here (%s): plain sockets serve instead",
+               strerror(fell_back));
     if ((error = open_signals(front)))
         return error;
     for (unsigned i = 0; i < config->listen_count; i++)
         if ((error = listen_at(front, config->listen[i])))
             return error;
     if (config->control[0] && (error = gn_control_open(front, config->control, why, sizeof why))) {
-        gn_log(config->control_by_default ? GN_LOG_WARN : GN_LOG_ERROR, "no control socket at %s: %s", config->control, why);
+        gn_log(config->control_by_default ? GN_LOG_WARN : GN_LOG_ERROR, "no control socket at %s: %s",
+               config->control, why);
         if (!config->control_by_default)
             return error;
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The front door: accepts connections, admits clients, gives each a worker process, and watches over both. It never calls CUDA.
+// The front door: accepts connections, admits clients, gives each a worker process, and watches over both. It
+// never calls CUDA.
 //
-// One thread, one event loop. front.c: listening, signals, the end; front_hello.c: connections that have not said who they are;
-// front_session.c: sessions and their processes; control.c: genie-ctl's questions.
+// One thread, one event loop. front.c: listening, signals, the end; front_hello.c: connections that have not
+// said who they are; front_session.c: sessions and their processes; control.c: genie-ctl's questions.
 #ifndef GN_SERVER_FRONT_H
 #define GN_SERVER_FRONT_H
 
@@ -17,9 +18,9 @@
 #define GN_SERVER_VERSION "0.1.0"
 
 enum {
-    GN_HALF_OPEN_MAX = 64,      // connections without a hello: each is a descriptor and 4 KiB
-    GN_HANGUP_GRACE_MS = 1500,  // what a worker has to end after its client: the rest of 2 s is for the kernel
-    GN_CONTROL_MAX = 8,         // connections of genie-ctl
+    GN_HALF_OPEN_MAX = 64,     // connections without a hello: each is a descriptor and 4 KiB
+    GN_HANGUP_GRACE_MS = 1500, // what a worker has to end after its client: the rest of 2 s is for the kernel
+    GN_CONTROL_MAX = 8,        // connections of genie-ctl
 };
 
 struct gn_front;
@@ -39,9 +40,9 @@ struct gn_served {
     struct gn_child child;
     struct gn_session_start start;
     int64_t since_ms;
-    int64_t kill_at_ms;    // 0: not yet
+    int64_t kill_at_ms; // 0: not yet
     bool killed;
-    bool again;            // it has its second worker
+    bool again; // it has its second worker
     struct gn_served *next;
 };
 
@@ -92,16 +93,19 @@ const char *gn_front_name_peer(int fd, char *peer, size_t peer_bytes);
 
 // front_hello.c
 void gn_half_open_new(struct gn_front *front, int fd);
-bool gn_half_open_room(struct gn_front *front, int64_t now_ms); // makes some where one has idled; false: there is none
+bool gn_half_open_room(struct gn_front *front,
+                       int64_t now_ms); // makes some where one has idled; false: there is none
 void gn_half_open_expire(struct gn_front *front, int64_t now_ms);
 void gn_half_open_end_all(struct gn_front *front);
 int64_t gn_half_open_deadline(const struct gn_front *front); // INT64_MAX: none
 // Tells a client why it is refused; the descriptor stays the caller's.
-void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const char *program, int32_t status, const char *reason);
+void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const char *program, int32_t status,
+                     const char *reason);
 
 // front_session.c
 // Takes the connection over. 0 or -errno: then it is still the caller's.
-int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version, const char *peer);
+int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version,
+                  const char *peer);
 unsigned gn_served_of_peer(const struct gn_front *front, const char *peer);
 void gn_served_reap(struct gn_front *front);
 void gn_served_expire(struct gn_front *front, int64_t now_ms);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections that have not said who they are yet: reading their hello within bounds, and admitting or refusing them.
+// Connections that have not said who they are yet: reading their hello within bounds, and admitting or
+// refusing them.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include "core/frame.h"
 #include "server/front.h"
 
-enum { IDLE_MS = 250 }; // when all places are taken, one that has not spoken for so long makes room: an honest hello comes at once
+enum {
+    IDLE_MS = 250
+}; // when all places are taken, one that has not spoken for so long makes room: an honest hello comes at once
 
 static void drop(struct gn_half_open *h, bool close_it)
 {
@@ -35,7 +38,8 @@ static void give_up(struct gn_half_open *h, const char *reason)
     drop(h, true);
 }
 
-void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const char *program, int32_t status, const char *reason)
+void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const char *program, int32_t status,
+                     const char *reason)
 {
     uint8_t bytes[1024];
     struct gn_welcome welcome = {.status = status, .version = GN_WIRE_VERSION};
@@ -43,7 +47,8 @@ void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const cha
     int n = gn_welcome_encode(bytes, sizeof bytes, &welcome);
     if (n > 0 && send(fd, bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)
         gn_log(GN_LOG_DEBUG, "the refusal did not reach %s", peer);
-    gn_log(GN_LOG_WARN, "%s from %s is refused: %s", program && *program ? program : "a client", peer, reason);
+    gn_log(GN_LOG_WARN, "%s from %s is refused: %s", program && *program ? program : "a client", peer,
+           reason);
     front->refused++;
 }
 
@@ -60,11 +65,13 @@ static bool token_right(const char *asked, const char *given)
 }
 
 // Why the client is not admitted, or NULL.
-static const char *objection(struct gn_front *front, const struct gn_hello *hello, const char *peer, int32_t *status)
+static const char *objection(struct gn_front *front, const struct gn_hello *hello, const char *peer,
+                             int32_t *status)
 {
     const struct gn_server_config *config = front->config;
     *status = CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
-    if (hello->version_low > GN_WIRE_VERSION || hello->version_high < GN_WIRE_VERSION || hello->version_low > hello->version_high)
+    if (hello->version_low > GN_WIRE_VERSION || hello->version_high < GN_WIRE_VERSION ||
+        hello->version_low > hello->version_high)
         return "client and server speak different versions of the protocol";
     if (hello->wire_digest != gn_wire_digest)
         return "client and server are of different builds: their commands differ";

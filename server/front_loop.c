@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The front door's event loop.
 //
-// On io_uring every watch is a poll request that fires once and is made again after its call: so a lasting event is told again, as with
-// poll(2). A request carries its place and the place's generation; what comes late for a place used again is dropped.
+// On io_uring every watch is a poll request that fires once and is made again after its call: so a lasting
+// event is told again, as with poll(2). A request carries its place and the place's generation; what comes
+// late for a place used again is dropped.
 #include "server/front_loop.h"
 
 #include <errno.h>
@@ -27,7 +28,10 @@ struct gn_loop {
 
 #define TO_NOBODY UINT64_MAX // completions of requests that end others
 
-static uint64_t tag_of(const struct gn_loop *loop, uint32_t place) { return (uint64_t)loop->places[place].generation << 32 | place; }
+static uint64_t tag_of(const struct gn_loop *loop, uint32_t place)
+{
+    return (uint64_t)loop->places[place].generation << 32 | place;
+}
 
 static struct io_uring_sqe *entry(struct gn_loop *loop)
 {
@@ -121,7 +125,8 @@ void gn_loop_unwatch(struct gn_loop *loop, struct gn_watch *watch)
     if (e) {
         io_uring_prep_poll_remove(e, tag_of(loop, watch->place));
         io_uring_sqe_set_data64(e, TO_NOBODY);
-        io_uring_submit(&loop->ring); // the request holds the file: without this a close would not hang up yet
+        io_uring_submit(
+            &loop->ring); // the request holds the file: without this a close would not hang up yet
     }
     loop->places[watch->place].watch = NULL;
     watch->place = 0;
@@ -130,7 +135,8 @@ void gn_loop_unwatch(struct gn_loop *loop, struct gn_watch *watch)
 static void call(struct gn_loop *loop, uint64_t tag, int result)
 {
     uint32_t place = (uint32_t)tag;
-    if (tag == TO_NOBODY || place >= loop->place_count || tag_of(loop, place) != tag || !loop->places[place].watch)
+    if (tag == TO_NOBODY || place >= loop->place_count || tag_of(loop, place) != tag ||
+        !loop->places[place].watch)
         return;
     struct gn_watch *watch = loop->places[place].watch;
     if (result != -ECANCELED)
@@ -147,8 +153,10 @@ static int wait_uring(struct gn_loop *loop, int timeout_ms)
     int n = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, timeout_ms < 0 ? NULL : &limit, NULL);
     if (n < 0 && n != -ETIME && n != -EINTR && n != -EAGAIN)
         return n;
-    // Only what is there now: what the calls make ready is for the next wait, so that the caller's clock is looked at in between.
-    for (unsigned ready = io_uring_cq_ready(&loop->ring); ready && !io_uring_peek_cqe(&loop->ring, &cqe); ready--) {
+    // Only what is there now: what the calls make ready is for the next wait, so that the caller's clock is
+    // looked at in between.
+    for (unsigned ready = io_uring_cq_ready(&loop->ring); ready && !io_uring_peek_cqe(&loop->ring, &cqe);
+         ready--) {
         uint64_t tag = io_uring_cqe_get_data64(cqe);
         int result = cqe->res;
         io_uring_cqe_seen(&loop->ring, cqe);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The front door's event loop: tells when descriptors are ready. On io_uring, or on poll(2) where the kernel refuses that; both behave the same.
+// The front door's event loop: tells when descriptors are ready. On io_uring, or on poll(2) where the kernel
+// refuses that; both behave the same.
 #ifndef GN_SERVER_FRONT_LOOP_H
 #define GN_SERVER_FRONT_LOOP_H
 
@@ -8,7 +9,8 @@
 
 struct gn_loop;
 
-// In the caller's own structure. `ready` is called again and again while an event lasts; it may watch and unwatch anything, itself too.
+// In the caller's own structure. `ready` is called again and again while an event lasts; it may watch and
+// unwatch anything, itself too.
 struct gn_watch {
     int fd;
     short events; // POLLIN, POLLOUT, POLLRDHUP; hang-ups and errors are always told
@@ -21,7 +23,9 @@ int gn_loop_open(struct gn_loop **loop, bool plain, int *fell_back);
 void gn_loop_close(struct gn_loop *loop);
 
 int gn_loop_watch(struct gn_loop *loop, struct gn_watch *watch); // 0 or -ENOMEM
-void gn_loop_unwatch(struct gn_loop *loop, struct gn_watch *watch); // before its descriptor is closed; nothing when it is not watched
+void gn_loop_unwatch(
+    struct gn_loop *loop,
+    struct gn_watch *watch); // before its descriptor is closed; nothing when it is not watched
 
 // Waits for events, at most timeout_ms (-1: for ever), and calls what is ready. 0 or -errno.
 int gn_loop_wait(struct gn_loop *loop, int timeout_ms);

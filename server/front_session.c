@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: a connection, the process that serves it, and the certainty that neither outlives the other.
 //
-// The front door keeps the client's socket open beside the worker, only to see it hang up. A worker that has not ended within
-// GN_HANGUP_GRACE_MS of that is killed: a kernel that never ends keeps it in the driver. When a worker ends, for whatever reason, the socket
-// is shut down here, so the client learns of it.
+// The front door keeps the client's socket open beside the worker, only to see it hang up. A worker that has
+// not ended within GN_HANGUP_GRACE_MS of that is killed: a kernel that never ends keeps it in the driver.
+// When a worker ends, for whatever reason, the socket is shut down here, so the client learns of it.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -48,7 +48,8 @@ static int take_worker(struct gn_front *front, struct gn_child *child)
     return 0;
 }
 
-int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version, const char *peer)
+int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version,
+                  const char *peer)
 {
     struct gn_served *s = calloc(1, sizeof *s);
     if (!s)
@@ -86,8 +87,8 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
         end = &(*end)->next;
     *end = s;
     front->session_count++;
-    gn_log(GN_LOG_INFO, "session %u: %s (pid %u) from %s, worker %d", s->start.session, *hello->program ? hello->program : "?",
-           hello->process_id, peer, s->child.pid);
+    gn_log(GN_LOG_INFO, "session %u: %s (pid %u) from %s, worker %d", s->start.session,
+           *hello->program ? hello->program : "?", hello->process_id, peer, s->child.pid);
     return 0;
 }
 
@@ -111,7 +112,8 @@ static const char *reason_of(const struct gn_served *s, int status, char *text, 
     if (WIFSIGNALED(status) && s->killed)
         snprintf(text, text_bytes, "killed: the worker did not end by itself");
     else if (WIFSIGNALED(status))
-        snprintf(text, text_bytes, "the worker died of signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(text, text_bytes, "the worker died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else if ((size_t)WEXITSTATUS(status) < sizeof words / sizeof *words && words[WEXITSTATUS(status)])
         snprintf(text, text_bytes, "%s", words[WEXITSTATUS(status)]);
     else
@@ -119,7 +121,10 @@ static const char *reason_of(const struct gn_served *s, int status, char *text, 
     return text;
 }
 
-static unsigned long long read_count(const _Atomic uint64_t *count) { return atomic_load_explicit(count, memory_order_relaxed); }
+static unsigned long long read_count(const _Atomic uint64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
 
 static void ended(struct gn_served *s, int status)
 {
@@ -128,10 +133,12 @@ static void ended(struct gn_served *s, int status)
     const struct gn_status *t = s->child.status ? s->child.status : &none;
     bool normal = WIFEXITED(status) && WEXITSTATUS(status) == GN_EXIT_OVER;
     gn_log(normal ? GN_LOG_INFO : GN_LOG_WARN,
-           "session %u ended: %s; %.1f s, %llu commands, %llu launches, %llu bytes received (%llu payload), %llu sent (%llu payload)",
-           s->start.session, reason_of(s, status, text, sizeof text), (double)(gn_now_ms() - s->since_ms) / 1000.0,
-           read_count(&t->commands), read_count(&t->launches), read_count(&t->received_bytes), read_count(&t->payload_in_bytes),
-           read_count(&t->sent_bytes), read_count(&t->payload_out_bytes));
+           "session %u ended: %s; %.1f s, %llu commands, %llu launches, %llu bytes received (%llu payload), "
+           "%llu sent (%llu payload)",
+           s->start.session, reason_of(s, status, text, sizeof text),
+           (double)(gn_now_ms() - s->since_ms) / 1000.0, read_count(&t->commands), read_count(&t->launches),
+           read_count(&t->received_bytes), read_count(&t->payload_in_bytes), read_count(&t->sent_bytes),
+           read_count(&t->payload_out_bytes));
     gn_loop_unwatch(s->front->loop, &s->watch);
     shutdown(s->watch.fd, SHUT_RDWR);
     close(s->watch.fd);
@@ -140,16 +147,19 @@ static void ended(struct gn_served *s, int status)
     free(s);
 }
 
-// A spare can die at the very moment it is given a session. As long as it has not taken it, the client has noticed nothing.
+// A spare can die at the very moment it is given a session. As long as it has not taken it, the client has
+// noticed nothing.
 static bool start_again(struct gn_served *s)
 {
     struct gn_child child;
-    if (gn_spawn_taken(&s->child) || s->again || s->killed || s->kill_at_ms || gn_spawn(&child, s->front->config->driver))
+    if (gn_spawn_taken(&s->child) || s->again || s->killed || s->kill_at_ms ||
+        gn_spawn(&child, s->front->config->driver))
         return false;
     gn_spawn_release(&s->child);
     s->child = child;
     s->again = true;
-    gn_log(GN_LOG_WARN, "session %u: its worker died before it began; another one serves it", s->start.session);
+    gn_log(GN_LOG_WARN, "session %u: its worker died before it began; another one serves it",
+           s->start.session);
     return gn_spawn_give(&s->child, &s->start, s->watch.fd) == 0;
 }
 
@@ -189,8 +199,9 @@ void gn_served_expire(struct gn_front *front, int64_t now_ms)
 {
     for (struct gn_served *s = front->sessions; s; s = s->next)
         if (s->kill_at_ms && s->kill_at_ms <= now_ms && !s->killed) {
-            gn_log(GN_LOG_WARN, "session %u: the client has gone and the worker has not ended in %d ms: it is killed", s->start.session,
-                   GN_HANGUP_GRACE_MS);
+            gn_log(GN_LOG_WARN,
+                   "session %u: the client has gone and the worker has not ended in %d ms: it is killed",
+                   s->start.session, GN_HANGUP_GRACE_MS);
             kill_worker(s);
         }
 }
@@ -212,7 +223,8 @@ int64_t gn_served_deadline(const struct gn_front *front)
 
 void gn_spares_fill(struct gn_front *front, int64_t now_ms)
 {
-    while (!front->stopping && front->spare_count < front->config->spare_workers && now_ms >= front->spawn_again_ms) {
+    while (!front->stopping && front->spare_count < front->config->spare_workers &&
+           now_ms >= front->spawn_again_ms) {
         struct gn_spare *spare = calloc(1, sizeof *spare);
         int error = spare ? gn_spawn(&spare->child, front->config->driver) : -ENOMEM;
         if (error) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's names for the driver's objects: looking them up, filing and forgetting them; and the buffer for results on their way.
+// The client's names for the driver's objects: looking them up, filing and forgetting them; and the buffer
+// for results on their way.
 //
-// Ids come from the wire. One that no client of ours could have made (a wrong kind, an impossible index) ends the session; one that is only
-// not there any more, or whose creation failed, makes the command that names it do nothing.
+// Ids come from the wire. One that no client of ours could have made (a wrong kind, an impossible index) ends
+// the session; one that is only not there any more, or whose creation failed, makes the command that names it
+// do nothing.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,10 @@
 #include "server/run.h"
 #include "server/run_state.h"
 
-enum { CLIENT_LEGACY = 1, CLIENT_PER_THREAD = 2 }; // CU_STREAM_LEGACY and CU_STREAM_PER_THREAD, which no handle equals
+enum {
+    CLIENT_LEGACY = 1,
+    CLIENT_PER_THREAD = 2
+}; // CU_STREAM_LEGACY and CU_STREAM_PER_THREAD, which no handle equals
 
 struct gn_run_state *gn_run_state(struct gn_worker *w)
 {
@@ -52,10 +57,12 @@ const char *gn_name(struct gn_worker *w, struct gn_request *q, const void *bytes
     return s->name;
 }
 
-static struct gn_handle_slot *find(struct gn_worker *w, struct gn_request *q, uint64_t id, enum gn_kind kind, enum gn_kind other)
+static struct gn_handle_slot *find(struct gn_worker *w, struct gn_request *q, uint64_t id, enum gn_kind kind,
+                                   enum gn_kind other)
 {
     uint64_t generation = id >> 32;
-    if ((gn_handle_kind(id) != kind && gn_handle_kind(id) != other) || !generation || generation >= GN_HANDLE_GENERATIONS ||
+    if ((gn_handle_kind(id) != kind && gn_handle_kind(id) != other) || !generation ||
+        generation >= GN_HANDLE_GENERATIONS ||
         gn_handle_index(id) >= GN_HANDLE_CHUNKS_MAX * GN_HANDLE_CHUNK_SLOTS) {
         q->error = "a handle that cannot be";
         return NULL;
@@ -134,14 +141,18 @@ static uint64_t context_of(const struct gn_worker *w, enum gn_kind kind)
     return global || !w->scope ? 0 : w->scope->id;
 }
 
-// The client names a slot again without a word when what was there needs no destroying: its creation failed, or it is a part of something
-// else. Anything else there would be lost.
-static bool may_replace(const struct gn_handle_slot *slot) { return !slot->object || slot->keep; }
+// The client names a slot again without a word when what was there needs no destroying: its creation failed,
+// or it is a part of something else. Anything else there would be lost.
+static bool may_replace(const struct gn_handle_slot *slot)
+{
+    return !slot->object || slot->keep;
+}
 
 static int place(struct gn_worker *w, uint64_t id, uint64_t context, void *object)
 {
     uint32_t index = gn_handle_index(id);
-    while (index / GN_HANDLE_CHUNK_SLOTS >= w->handles.chunk_count && index / GN_HANDLE_CHUNK_SLOTS < GN_HANDLE_CHUNKS_MAX) {
+    while (index / GN_HANDLE_CHUNK_SLOTS >= w->handles.chunk_count &&
+           index / GN_HANDLE_CHUNK_SLOTS < GN_HANDLE_CHUNKS_MAX) {
         struct gn_handle_slot *chunk = calloc(GN_HANDLE_CHUNK_SLOTS, sizeof *chunk);
         if (!chunk || gn_handle_grow(&w->handles, chunk)) {
             free(chunk);
@@ -153,13 +164,15 @@ static int place(struct gn_worker *w, uint64_t id, uint64_t context, void *objec
         return error;
     uint32_t at = index;
     struct gn_handle_slot *there = gn_handle_next(&w->handles, &at);
-    if (!there || at != index + 1 || !may_replace(there) || atomic_load_explicit(&there->id, memory_order_relaxed) == id)
+    if (!there || at != index + 1 || !may_replace(there) ||
+        atomic_load_explicit(&there->id, memory_order_relaxed) == id)
         return -EEXIST;
     gn_handle_close(&w->handles, there);
     return gn_handle_place(&w->handles, id, context, object);
 }
 
-static CUresult keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object, uint64_t parent, CUresult r)
+static CUresult keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object,
+                     uint64_t parent, CUresult r)
 {
     uint64_t generation = id >> 32;
     bool owned = object && !parent;
@@ -169,7 +182,8 @@ static CUresult keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kin
         r = r ? r : CUDA_ERROR_INVALID_HANDLE;
     } else if (!object && gn_api[q->op].class != GN_POSTED) {
         return r; // the client learns of it now, and never names it
-    } else if (gn_handle_index(id) >= w->limits.handles) { // names are dense: one beyond the limit means that many are alive
+    } else if (gn_handle_index(id) >=
+               w->limits.handles) { // names are dense: one beyond the limit means that many are alive
         r = r ? r : CUDA_ERROR_OUT_OF_MEMORY;
     } else {
         int error = place(w, id, context_of(w, kind), object);
@@ -187,12 +201,14 @@ static CUresult keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kin
     return r;
 }
 
-CUresult gn_keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object, CUresult r)
+CUresult gn_keep(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object,
+                 CUresult r)
 {
     return keep(w, q, kind, id, object, 0, r);
 }
 
-CUresult gn_keep_child(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id, void *object, uint64_t parent, CUresult r)
+CUresult gn_keep_child(struct gn_worker *w, struct gn_request *q, enum gn_kind kind, uint64_t id,
+                       void *object, uint64_t parent, CUresult r)
 {
     return keep(w, q, kind, id, object, parent, r);
 }

@@ -23,7 +23,10 @@ void gn_log_setup(enum gn_log_level level, uint32_t session)
     of_session = session;
 }
 
-enum gn_log_level gn_log_level(void) { return most; }
+enum gn_log_level gn_log_level(void)
+{
+    return most;
+}
 
 int gn_log_to_file(const char *path)
 {
@@ -46,8 +49,8 @@ void gn_log(enum gn_log_level level, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     int at = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    at += snprintf(line + at, sizeof line - (size_t)at, ".%03ldZ genie-srv[%d] %s: ", now.tv_nsec / 1000000, getpid(),
-                   gn_log_level_names[level]);
+    at += snprintf(line + at, sizeof line - (size_t)at, ".%03ldZ genie-srv[%d] %s: ", now.tv_nsec / 1000000,
+                   getpid(), gn_log_level_names[level]);
     if (of_session)
         at += snprintf(line + at, sizeof line - (size_t)at, "session %u: ", of_session);
     int start = at;

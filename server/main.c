@@ -83,7 +83,9 @@ static const struct option {
     int (*take)(struct options *o, const char *value);
 } options[] = {
     {"--config", "FILE", "read settings from FILE (configs/server.toml describes every key)", take_config},
-    {"--listen", "ADDR", "listen on ADDR instead of the file's: host:port, [v6]:port or unix:/path; can be given again", take_listen},
+    {"--listen", "ADDR",
+     "listen on ADDR instead of the file's: host:port, [v6]:port or unix:/path; can be given again",
+     take_listen},
     {"--driver", "PATH", "the CUDA driver library, instead of the file's", take_driver},
     {"--check", NULL, "only check the settings, and end", take_check},
     {"--help", NULL, "print this", take_help},
@@ -94,14 +96,16 @@ enum { OPTIONS = sizeof options / sizeof *options };
 
 static void print_help(void)
 {
-    printf("usage: genie-srv [OPTION]...\nServes the machine's CUDA devices to programs on other machines.\n\n");
+    printf(
+        "usage: genie-srv [OPTION]...\nServes the machine's CUDA devices to programs on other machines.\n\n");
     for (int i = 0; i < OPTIONS; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", options[i].name, options[i].value ? options[i].value : "");
         if (options[i].help)
             printf("  %-16s %s\n", left, options[i].help);
     }
-    printf("\nWhen it is ready it prints a line for each address. SIGTERM lets sessions go on for server.shutdown_s seconds, a second one ends\n"
+    printf("\nWhen it is ready it prints a line for each address. SIGTERM lets sessions go on for "
+           "server.shutdown_s seconds, a second one ends\n"
            "them at once. genie-ctl status shows what it does.\n");
 }
 
@@ -122,7 +126,8 @@ static int parse(struct options *o, int argc, char **argv)
         else if (options[k].value)
             value = ++i < argc ? argv[i] : NULL;
         if (!value != !options[k].value) {
-            fprintf(stderr, "genie-srv: %s takes %s\n", options[k].name, options[k].value ? options[k].value : "no value");
+            fprintf(stderr, "genie-srv: %s takes %s\n", options[k].name,
+                    options[k].value ? options[k].value : "no value");
             return -EINVAL;
         }
         int error = options[k].take(o, value);
@@ -155,7 +160,8 @@ static int configure(struct gn_server_config *config, const struct options *o)
             error = -EINVAL;
         }
     }
-    if (!error && o->driver && snprintf(config->driver, sizeof config->driver, "%s", o->driver) >= (int)sizeof config->driver) {
+    if (!error && o->driver &&
+        snprintf(config->driver, sizeof config->driver, "%s", o->driver) >= (int)sizeof config->driver) {
         snprintf(why, sizeof why, "--driver: the path is too long");
         error = -EINVAL;
     }

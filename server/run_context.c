@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contexts: primary ones and the program's own, and which one is current on a thread of the worker.
 //
-// A primary context is retained once at the driver for as long as its object lives here; how often the client has retained it is counted
-// here. A reset ends it like the last release; the client may retain it again under the same name.
+// A primary context is retained once at the driver for as long as its object lives here; how often the client
+// has retained it is counted here. A reset ends it like the last release; the client may retain it again
+// under the same name.
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -13,12 +14,14 @@
 #include "server/staging.h"
 
 enum {
-    // What a client may ask of a context. Core dumps would be written by the server's machine, as files of the server.
+    // What a client may ask of a context. Core dumps would be written by the server's machine, as files of
+    // the server.
     CONTEXT_FLAGS = CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_SYNC_MEMOPS,
     CONTEXT_FLAGS_DUMP = CU_CTX_COREDUMP_ENABLE | CU_CTX_USER_COREDUMP_ENABLE,
 };
 
-// A destroyed context's address may be another one's next: what a thread remembers counts only within its epoch.
+// A destroyed context's address may be another one's next: what a thread remembers counts only within its
+// epoch.
 static _Atomic uint64_t context_epoch = 1;
 static _Thread_local CUcontext current;
 static _Thread_local uint64_t current_epoch;
@@ -36,9 +39,13 @@ CUresult gn_use_context(struct gn_worker *w, CUcontext context)
     return r;
 }
 
-static void contexts_changed(void) { atomic_fetch_add_explicit(&context_epoch, 1, memory_order_release); }
+static void contexts_changed(void)
+{
+    atomic_fetch_add_explicit(&context_epoch, 1, memory_order_release);
+}
 
-// The driver has destroyed or emptied a context: events and registrations of the worker's own that were in it are gone too.
+// The driver has destroyed or emptied a context: events and registrations of the worker's own that were in it
+// are gone too.
 static void context_died(struct gn_worker *w, CUcontext context)
 {
     contexts_changed();
@@ -54,7 +61,8 @@ struct context_facts {
     int32_t least_priority, greatest_priority;
 };
 
-// What the program may ask about a context later. What the driver does not know is left 0, which is what the calls give there.
+// What the program may ask about a context later. What the driver does not know is left 0, which is what the
+// calls give there.
 static void learn(struct gn_worker *w, const struct gn_server_context *context, struct context_facts *facts)
 {
     unsigned long long id = 0;
@@ -62,7 +70,9 @@ static void learn(struct gn_worker *w, const struct gn_server_context *context, 
     if (GN_DRIVER(w, cuCtxGetId, context->context, &id) == CUDA_SUCCESS)
         facts->id = id;
     else
-        facts->id = (uint64_t)(uintptr_t)context->context; // unique while it lives, which is all that an older driver's program can tell
+        facts->id =
+            (uint64_t)(uintptr_t)context
+                ->context; // unique while it lives, which is all that an older driver's program can tell
     GN_DRIVER(w, cuCtxGetApiVersion, context->context, &facts->api_version);
     if (GN_DRIVER(w, cuCtxPushCurrent_v2, context->context) != CUDA_SUCCESS)
         return;
@@ -83,14 +93,16 @@ static CUresult keep_context(struct gn_worker *w, struct gn_request *q, const st
     return r;
 }
 
-// The live context of that id without a verdict on ids that are not there: a primary one is named before it is first retained.
+// The live context of that id without a verdict on ids that are not there: a primary one is named before it
+// is first retained.
 static struct gn_server_context *live(struct gn_worker *w, uint64_t id)
 {
     struct gn_handle_slot *slot = gn_handle_find(&w->handles, id, GN_KIND_CONTEXT);
     return slot ? slot->object : NULL;
 }
 
-static CUresult find_context(struct gn_worker *w, struct gn_request *q, uint64_t id, struct gn_server_context **context)
+static CUresult find_context(struct gn_worker *w, struct gn_request *q, uint64_t id,
+                             struct gn_server_context **context)
 {
     void *object;
     bool found = gn_find_object(w, q, GN_KIND_CONTEXT, id, &object);
@@ -98,10 +110,11 @@ static CUresult find_context(struct gn_worker *w, struct gn_request *q, uint64_t
     return found ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 
-CUresult gn_run_primary_retain(struct gn_worker *w, struct gn_request *q, const struct gn_args_primary_retain *a,
-                               struct gn_out_primary_retain *o)
+CUresult gn_run_primary_retain(struct gn_worker *w, struct gn_request *q,
+                               const struct gn_args_primary_retain *a, struct gn_out_primary_retain *o)
 {
-    struct gn_server_context *there = live(w, a->context), made = {.id = a->context, .device = (CUdevice)a->device, .primary = true};
+    struct gn_server_context *there = live(w, a->context),
+                             made = {.id = a->context, .device = (CUdevice)a->device, .primary = true};
     if (there && (!there->primary || there->device != made.device)) {
         q->error = "a primary context under the name of another context";
         return CUDA_ERROR_INVALID_CONTEXT;
@@ -117,8 +130,10 @@ CUresult gn_run_primary_retain(struct gn_worker *w, struct gn_request *q, const 
             return r;
         }
         there = live(w, a->context);
-        // The client goes on in the scope that it named last, and a primary context comes back under its old name.
-        if (!w->scope && w->run && w->run->lost_scope == a->context && gn_use_context(w, there->context) == CUDA_SUCCESS) {
+        // The client goes on in the scope that it named last, and a primary context comes back under its old
+        // name.
+        if (!w->scope && w->run && w->run->lost_scope == a->context &&
+            gn_use_context(w, there->context) == CUDA_SUCCESS) {
             w->scope = there;
             if (w->staging)
                 gn_staging_context(w->staging, there->context);
@@ -135,8 +150,8 @@ CUresult gn_run_primary_retain(struct gn_worker *w, struct gn_request *q, const 
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_primary_release(struct gn_worker *w, struct gn_request *q, const struct gn_args_primary_release *a,
-                                struct gn_out_primary_release *o)
+CUresult gn_run_primary_release(struct gn_worker *w, struct gn_request *q,
+                                const struct gn_args_primary_release *a, struct gn_out_primary_release *o)
 {
     (void)o;
     struct gn_server_context *context;
@@ -153,23 +168,26 @@ CUresult gn_run_primary_release(struct gn_worker *w, struct gn_request *q, const
     return r;
 }
 
-CUresult gn_run_primary_reset(struct gn_worker *w, struct gn_request *q, const struct gn_args_primary_reset *a,
-                              struct gn_out_primary_reset *o)
+CUresult gn_run_primary_reset(struct gn_worker *w, struct gn_request *q,
+                              const struct gn_args_primary_reset *a, struct gn_out_primary_reset *o)
 {
     (void)q, (void)o;
     struct gn_server_context *context = live(w, a->context);
-    if (!context || !context->primary || context->device != (CUdevice)a->device) // never retained: the driver knows what to say
+    if (!context || !context->primary ||
+        context->device != (CUdevice)a->device) // never retained: the driver knows what to say
         return GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, (CUdevice)a->device);
     CUresult r = GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, context->device);
     context_died(w, context->context);
-    // Some drivers keep the retain over a reset: then it is given back now. To the client the context has ended, as by its last release.
+    // Some drivers keep the retain over a reset: then it is given back now. To the client the context has
+    // ended, as by its last release.
     GN_DRIVER(w, cuDevicePrimaryCtxRelease_v2, context->device);
     contexts_changed();
     gn_forget_context(w, a->context);
     return r;
 }
 
-CUresult gn_run_primary_set_flags(struct gn_worker *w, struct gn_request *q, const struct gn_args_primary_set_flags *a,
+CUresult gn_run_primary_set_flags(struct gn_worker *w, struct gn_request *q,
+                                  const struct gn_args_primary_set_flags *a,
                                   struct gn_out_primary_set_flags *o)
 {
     (void)q, (void)o;
@@ -178,8 +196,8 @@ CUresult gn_run_primary_set_flags(struct gn_worker *w, struct gn_request *q, con
     return GN_DRIVER(w, cuDevicePrimaryCtxSetFlags_v2, (CUdevice)a->device, a->flags);
 }
 
-CUresult gn_run_context_create(struct gn_worker *w, struct gn_request *q, const struct gn_args_context_create *a,
-                               struct gn_out_context_create *o)
+CUresult gn_run_context_create(struct gn_worker *w, struct gn_request *q,
+                               const struct gn_args_context_create *a, struct gn_out_context_create *o)
 {
     struct gn_server_context made = {.id = a->context, .device = (CUdevice)a->device};
     CUcontext popped;
@@ -207,8 +225,8 @@ CUresult gn_run_context_create(struct gn_worker *w, struct gn_request *q, const 
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_context_destroy(struct gn_worker *w, struct gn_request *q, const struct gn_args_context_destroy *a,
-                                struct gn_out_context_destroy *o)
+CUresult gn_run_context_destroy(struct gn_worker *w, struct gn_request *q,
+                                const struct gn_args_context_destroy *a, struct gn_out_context_destroy *o)
 {
     (void)o;
     struct gn_server_context *context;
@@ -217,11 +235,13 @@ CUresult gn_run_context_destroy(struct gn_worker *w, struct gn_request *q, const
         return CUDA_ERROR_INVALID_CONTEXT;
     r = GN_DRIVER(w, cuCtxDestroy_v2, context->context);
     context_died(w, context->context);
-    gn_forget_context(w, a->context); // also when it failed: a context that an error has spoilt is no use under its name
+    gn_forget_context(
+        w, a->context); // also when it failed: a context that an error has spoilt is no use under its name
     return r;
 }
 
-CUresult gn_run_context_get_limit(struct gn_worker *w, struct gn_request *q, const struct gn_args_context_get_limit *a,
+CUresult gn_run_context_get_limit(struct gn_worker *w, struct gn_request *q,
+                                  const struct gn_args_context_get_limit *a,
                                   struct gn_out_context_get_limit *o)
 {
     (void)q;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collecting images that the client uploads, and checking them before a driver sees them.
 //
-// cuModuleLoadData is told no length: a driver reads as far as the image's headers say. So an image whose headers say more than was sent,
-// or that holds pointers (what nvcc's host code calls a wrapper), never reaches it.
+// cuModuleLoadData is told no length: a driver reads as far as the image's headers say. So an image whose
+// headers say more than was sent, or that holds pointers (what nvcc's host code calls a wrapper), never
+// reaches it.
 #include "server/run_image.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ static struct upload *find(struct gn_images *images, uint32_t number, bool used)
 static CUresult begin(struct gn_worker *w, struct upload *u, uint32_t number, uint64_t total_bytes)
 {
     *u = (struct upload){.used = true, .number = number, .total_bytes = total_bytes};
-    u->refused = total_bytes > w->limits.image_bytes - w->images->held_bytes || !(u->data = malloc(total_bytes + TAIL_BYTES));
+    u->refused = total_bytes > w->limits.image_bytes - w->images->held_bytes ||
+                 !(u->data = malloc(total_bytes + TAIL_BYTES));
     if (u->refused)
         return CUDA_ERROR_OUT_OF_MEMORY;
     memset(u->data + total_bytes, 0, TAIL_BYTES);
@@ -45,14 +47,16 @@ static CUresult begin(struct gn_worker *w, struct upload *u, uint32_t number, ui
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_part *a, struct gn_out_image_part *o)
+CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_part *a,
+                           struct gn_out_image_part *o)
 {
     (void)o;
     const void *data = q->payload ? q->payload->data : NULL;
     uint64_t size_bytes = q->payload ? q->payload->size_bytes : 0;
     if (!w->images && !(w->images = calloc(1, sizeof *w->images)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (!a->total_bytes || a->offset_bytes > a->total_bytes || size_bytes > a->total_bytes - a->offset_bytes) {
+    if (!a->total_bytes || a->offset_bytes > a->total_bytes ||
+        size_bytes > a->total_bytes - a->offset_bytes) {
         q->error = "a piece of an image that reaches beyond the image";
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -82,7 +86,8 @@ CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const stru
 static int check(const void *image, size_t size_bytes, struct gn_image_error *error)
 {
     struct gn_image probed;
-    int result = gn_image_probe(image, size_bytes + 1, &probed); // with a zero: a PTX text may come without its own
+    int result =
+        gn_image_probe(image, size_bytes + 1, &probed); // with a zero: a PTX text may come without its own
     *error = probed.error;
     if (result)
         return result;
@@ -114,15 +119,17 @@ CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image,
     if (!u)
         return CUDA_ERROR_INVALID_IMAGE;
     if (u->refused) {
-        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: over limits.images", (unsigned long long)u->total_bytes);
+        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: over limits.images",
+               (unsigned long long)u->total_bytes);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     if (u->filled_bytes != u->total_bytes)
         return CUDA_ERROR_INVALID_IMAGE;
     int result = check(u->data, u->total_bytes, &error);
     if (result) {
-        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: %s, at offset %llu", (unsigned long long)u->total_bytes,
-               error.reason ? error.reason : "malformed", (unsigned long long)error.offset_bytes);
+        gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: %s, at offset %llu",
+               (unsigned long long)u->total_bytes, error.reason ? error.reason : "malformed",
+               (unsigned long long)error.offset_bytes);
         return CUDA_ERROR_INVALID_IMAGE;
     }
     *image = u->data;

@@ -5,7 +5,8 @@
 
 #include "server/run.h"
 
-// The image of an upload: whole, and safe to hand to a driver that believes its headers. It stays until gn_image_drop.
+// The image of an upload: whole, and safe to hand to a driver that believes its headers. It stays until
+// gn_image_drop.
 CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image, size_t *size_bytes);
 void gn_image_drop(struct gn_worker *w, uint32_t upload);
 

@@ -4,8 +4,9 @@
 
 #include "server/run.h"
 
-// Launch attributes that may be handed to the driver as they came: numbers, and events once looked up. One that holds a pointer into the
-// client's process, or that we do not know, could make the driver follow it here.
+// Launch attributes that may be handed to the driver as they came: numbers, and events once looked up. One
+// that holds a pointer into the client's process, or that we do not know, could make the driver follow it
+// here.
 static const struct {
     bool known, event;
 } attributes[] = {
@@ -22,18 +23,20 @@ static const struct {
     [CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN] = {true, false},
     [CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION] = {true, false},
     [CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT] = {true, true},
-    [CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE] = {false, false}, // returns a pointer that only kernels may use
+    [CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE] =
+        {false, false}, // returns a pointer that only kernels may use
     [CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT] = {true, false},
     [CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING] = {true, false},
 };
 
 _Static_assert(sizeof(CUlaunchAttribute) == 72, "the size on the wire");
-_Static_assert(offsetof(CUlaunchAttribute, value.programmaticEvent.event) == offsetof(CUlaunchAttribute, value.launchCompletionEvent.event),
+_Static_assert(offsetof(CUlaunchAttribute, value.programmaticEvent.event) ==
+                   offsetof(CUlaunchAttribute, value.launchCompletionEvent.event),
                "both kinds of event lie in the same place");
 
 // Copies the attributes of a command to `to` and puts the driver's events in place of their ids.
-static CUresult translate(struct gn_worker *w, struct gn_request *q, const void *from, uint32_t from_bytes, CUlaunchAttribute *to,
-                          unsigned *count)
+static CUresult translate(struct gn_worker *w, struct gn_request *q, const void *from, uint32_t from_bytes,
+                          CUlaunchAttribute *to, unsigned *count)
 {
     if (from_bytes % sizeof *to || from_bytes / sizeof *to > GN_LAUNCH_ATTRIBUTES_MAX) {
         q->error = "launch attributes of a size that cannot be";
@@ -47,13 +50,15 @@ static CUresult translate(struct gn_worker *w, struct gn_request *q, const void 
         if (id >= sizeof attributes / sizeof *attributes || !attributes[id].known)
             return CUDA_ERROR_NOT_SUPPORTED;
         if (attributes[id].event &&
-            !gn_find_event(w, q, (uint64_t)(uintptr_t)to[i].value.programmaticEvent.event, &to[i].value.programmaticEvent.event))
+            !gn_find_event(w, q, (uint64_t)(uintptr_t)to[i].value.programmaticEvent.event,
+                           &to[i].value.programmaticEvent.event))
             return CUDA_ERROR_INVALID_HANDLE;
     }
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct gn_args_launch *a, struct gn_out_launch *o)
+CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct gn_args_launch *a,
+                       struct gn_out_launch *o)
 {
     (void)o;
     CUfunction function;
@@ -61,25 +66,32 @@ CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct g
     if (!gn_find_function(w, q, a->function, &function) || !gn_find_stream(w, q, a->stream, &stream))
         return CUDA_ERROR_INVALID_HANDLE;
     size_t params_bytes = a->params_bytes;
-    void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)(uintptr_t)a->params, CU_LAUNCH_PARAM_BUFFER_SIZE, &params_bytes,
-                     CU_LAUNCH_PARAM_END};
+    void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)(uintptr_t)a->params,
+                     CU_LAUNCH_PARAM_BUFFER_SIZE, &params_bytes, CU_LAUNCH_PARAM_END};
     void **given = params_bytes ? extra : NULL;
     if (w->status)
         atomic_fetch_add_explicit(&w->status->launches, 1, memory_order_relaxed);
     if (!a->attributes_bytes)
-        return GN_DRIVER(w, cuLaunchKernel, function, a->grid_x, a->grid_y, a->grid_z, a->block_x, a->block_y, a->block_z,
-                         a->shared_bytes, stream, NULL, given);
+        return GN_DRIVER(w, cuLaunchKernel, function, a->grid_x, a->grid_y, a->grid_z, a->block_x, a->block_y,
+                         a->block_z, a->shared_bytes, stream, NULL, given);
     CUlaunchAttribute list[GN_LAUNCH_ATTRIBUTES_MAX];
     CUlaunchConfig config = {
-        .gridDimX = a->grid_x, .gridDimY = a->grid_y, .gridDimZ = a->grid_z,
-        .blockDimX = a->block_x, .blockDimY = a->block_y, .blockDimZ = a->block_z,
-        .sharedMemBytes = a->shared_bytes, .hStream = stream, .attrs = list,
+        .gridDimX = a->grid_x,
+        .gridDimY = a->grid_y,
+        .gridDimZ = a->grid_z,
+        .blockDimX = a->block_x,
+        .blockDimY = a->block_y,
+        .blockDimZ = a->block_z,
+        .sharedMemBytes = a->shared_bytes,
+        .hStream = stream,
+        .attrs = list,
     };
     CUresult r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);
     return r ? r : GN_DRIVER(w, cuLaunchKernelEx, &config, function, NULL, given);
 }
 
-CUresult gn_run_occupancy_clusters(struct gn_worker *w, struct gn_request *q, const struct gn_args_occupancy_clusters *a,
+CUresult gn_run_occupancy_clusters(struct gn_worker *w, struct gn_request *q,
+                                   const struct gn_args_occupancy_clusters *a,
                                    struct gn_out_occupancy_clusters *o)
 {
     CUfunction function;
@@ -87,9 +99,14 @@ CUresult gn_run_occupancy_clusters(struct gn_worker *w, struct gn_request *q, co
         return CUDA_ERROR_INVALID_HANDLE;
     CUlaunchAttribute list[GN_LAUNCH_ATTRIBUTES_MAX];
     CUlaunchConfig config = {
-        .gridDimX = a->grid_x, .gridDimY = a->grid_y, .gridDimZ = a->grid_z,
-        .blockDimX = a->block_x, .blockDimY = a->block_y, .blockDimZ = a->block_z,
-        .sharedMemBytes = a->shared_bytes, .attrs = list,
+        .gridDimX = a->grid_x,
+        .gridDimY = a->grid_y,
+        .gridDimZ = a->grid_z,
+        .blockDimX = a->block_x,
+        .blockDimY = a->block_y,
+        .blockDimZ = a->block_z,
+        .sharedMemBytes = a->shared_bytes,
+        .attrs = list,
     };
     int value = 0;
     CUresult r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);

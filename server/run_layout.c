@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parameter layouts for drivers before CUDA 12.4, which cannot tell them: read from the image when it is loaded, kept with the module.
+// Parameter layouts for drivers before CUDA 12.4, which cannot tell them: read from the image when it is
+// loaded, kept with the module.
 //
-// The layout of a kernel is the same in every entry of a fatbin, whatever the architecture; so any entry that is not compressed serves.
+// The layout of a kernel is the same in every entry of a fatbin, whatever the architecture; so any entry that
+// is not compressed serves.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,10 @@ struct gn_layouts { // of one module or library
     struct layout *first;
 };
 
-static const char *name_in(const struct layout *l) { return (const char *)&l->params[l->count]; }
+static const char *name_in(const struct layout *l)
+{
+    return (const char *)&l->params[l->count];
+}
 
 static const struct layout *find(const struct gn_layouts *all, const char *name, size_t name_bytes)
 {
@@ -34,8 +39,8 @@ static const struct layout *find(const struct gn_layouts *all, const char *name,
     return NULL;
 }
 
-static int add(struct gn_run_state *s, uint64_t most_bytes, struct gn_layouts *all, const char *name, uint64_t name_bytes,
-               const struct gn_image_param *params, uint32_t count)
+static int add(struct gn_run_state *s, uint64_t most_bytes, struct gn_layouts *all, const char *name,
+               uint64_t name_bytes, const struct gn_image_param *params, uint32_t count)
 {
     if (name_bytes > GN_NAME_BYTES_MAX || find(all, name, name_bytes))
         return 0;
@@ -57,7 +62,8 @@ static int add(struct gn_run_state *s, uint64_t most_bytes, struct gn_layouts *a
     return 0;
 }
 
-static int add_cubin(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes, struct gn_image_param *params)
+static int add_cubin(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes,
+                     struct gn_image_param *params)
 {
     struct gn_cubin cubin;
     struct gn_cubin_kernel kernel;
@@ -69,23 +75,27 @@ static int add_cubin(struct gn_worker *w, struct gn_layouts *all, const void *da
         }
         result = gn_cubin_params(&cubin, &kernel, params, GN_IMAGE_PARAMS_MAX);
         if (!result)
-            result = add(w->run, w->limits.image_bytes, all, kernel.name, kernel.name_bytes, params, kernel.param_count);
+            result = add(w->run, w->limits.image_bytes, all, kernel.name, kernel.name_bytes, params,
+                         kernel.param_count);
     }
     return result;
 }
 
-static int add_ptx(struct gn_worker *w, struct gn_layouts *all, const void *text, size_t size_bytes, struct gn_image_param *params)
+static int add_ptx(struct gn_worker *w, struct gn_layouts *all, const void *text, size_t size_bytes,
+                   struct gn_image_param *params)
 {
     struct gn_ptx_iter it;
     struct gn_ptx_entry entry;
     int result = 0;
     gn_ptx_begin(&it, text, size_bytes);
     while (!result && (result = gn_ptx_next(&it, &entry, params, GN_IMAGE_PARAMS_MAX)) > 0)
-        result = add(w->run, w->limits.image_bytes, all, entry.name, entry.name_bytes, params, entry.param_count);
+        result =
+            add(w->run, w->limits.image_bytes, all, entry.name, entry.name_bytes, params, entry.param_count);
     return result;
 }
 
-static int add_fatbin(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes, struct gn_image_param *params)
+static int add_fatbin(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes,
+                      struct gn_image_param *params)
 {
     struct gn_fatbin_iter it;
     struct gn_fatbin_entry entry;
@@ -127,7 +137,8 @@ int gn_layouts_keep(struct gn_worker *w, uint64_t id, const void *image, size_t 
     return result;
 }
 
-const struct gn_image_param *gn_layouts_find(const struct gn_worker *w, uint64_t id, const char *name, uint32_t *count)
+const struct gn_image_param *gn_layouts_find(const struct gn_worker *w, uint64_t id, const char *name,
+                                             uint32_t *count)
 {
     for (const struct gn_layouts *all = w->run ? w->run->layouts : NULL; all; all = all->next)
         if (all->id == id) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The session's device memory: allocating and freeing it, within the session's limit, and knowing which addresses are its.
+// The session's device memory: allocating and freeing it, within the session's limit, and knowing which
+// addresses are its.
 //
-// The list is a hash table by address with linear probing and no tombstones: a hundred thousand allocations are added and removed in
-// any order, and a free of an address that is not the session's is refused here, before the driver sees it.
+// The list is a hash table by address with linear probing and no tombstones: a hundred thousand allocations
+// are added and removed in any order, and a free of an address that is not the session's is refused here,
+// before the driver sees it.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -39,7 +41,8 @@ static struct allocation *slot_of(const struct gn_memory_list *m, uint64_t addre
 
 static int grow(struct gn_memory_list *m)
 {
-    struct gn_memory_list bigger = {.slot_count = m->slot_count ? 2 * m->slot_count : SLOTS_MIN, .count = m->count};
+    struct gn_memory_list bigger = {.slot_count = m->slot_count ? 2 * m->slot_count : SLOTS_MIN,
+                                    .count = m->count};
     bigger.slots = calloc(bigger.slot_count, sizeof *bigger.slots);
     if (!bigger.slots)
         return -ENOMEM;
@@ -56,10 +59,11 @@ static CUresult reserve(struct gn_worker *w, uint64_t size_bytes)
 {
     if (!w->memory && !(w->memory = calloc(1, sizeof *w->memory)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (w->memory->count >= GN_ALLOCATIONS_MAX || (2 * (w->memory->count + 1) > w->memory->slot_count && grow(w->memory)))
+    if (w->memory->count >= GN_ALLOCATIONS_MAX ||
+        (2 * (w->memory->count + 1) > w->memory->slot_count && grow(w->memory)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (w->limits.memory_bytes &&
-        (w->memory_used_bytes > w->limits.memory_bytes || size_bytes > w->limits.memory_bytes - w->memory_used_bytes))
+    if (w->limits.memory_bytes && (w->memory_used_bytes > w->limits.memory_bytes ||
+                                   size_bytes > w->limits.memory_bytes - w->memory_used_bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
     return CUDA_SUCCESS;
 }
@@ -77,7 +81,8 @@ static void add(struct gn_worker *w, uint64_t address, uint64_t size_bytes)
         w->memory_used_bytes -= slot->size_bytes;
     else
         w->memory->count++;
-    *slot = (struct allocation){.address = address, .size_bytes = size_bytes, .context = w->scope ? w->scope->id : 0};
+    *slot = (struct allocation){
+        .address = address, .size_bytes = size_bytes, .context = w->scope ? w->scope->id : 0};
     w->memory_used_bytes += size_bytes;
     tell(w);
 }
@@ -99,7 +104,9 @@ static void take_out(struct gn_memory_list *m, struct allocation *slot)
 
 static uint64_t charged(uint64_t size_bytes)
 {
-    return size_bytes > UINT64_MAX - GRAIN_BYTES ? UINT64_MAX : (size_bytes + GRAIN_BYTES - 1) & ~(uint64_t)(GRAIN_BYTES - 1);
+    return size_bytes > UINT64_MAX - GRAIN_BYTES
+               ? UINT64_MAX
+               : (size_bytes + GRAIN_BYTES - 1) & ~(uint64_t)(GRAIN_BYTES - 1);
 }
 
 CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc *a,
@@ -118,7 +125,8 @@ CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const st
     return r;
 }
 
-CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc_pitch *a,
+CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q,
+                                   const struct gn_args_memory_alloc_pitch *a,
                                    struct gn_out_memory_alloc_pitch *o)
 {
     (void)q;
@@ -146,7 +154,8 @@ CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q, co
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_free *a, struct gn_out_memory_free *o)
+CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_free *a,
+                            struct gn_out_memory_free *o)
 {
     (void)q, (void)o;
     if (!a->address)
@@ -165,7 +174,8 @@ CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const str
 
 bool gn_memory_find(const struct gn_worker *w, uint64_t address, uint64_t *size_bytes)
 {
-    const struct allocation *slot = w->memory && w->memory->slot_count && address ? slot_of(w->memory, address) : NULL;
+    const struct allocation *slot =
+        w->memory && w->memory->slot_count && address ? slot_of(w->memory, address) : NULL;
     if (!slot || !slot->address)
         return false;
     *size_bytes = slot->size_bytes;
@@ -180,8 +190,8 @@ void gn_memory_forget_context(struct gn_worker *w, uint64_t context)
         return;
     while (m->slots[start].address) // no chain runs over a free slot, and half of them are free
         start++;
-    // Gaps break the chains of those behind them: from the free slot on, each is either dropped or filed anew. It moves at most
-    // towards its home, so what was passed is in order already.
+    // Gaps break the chains of those behind them: from the free slot on, each is either dropped or filed
+    // anew. It moves at most towards its home, so what was passed is in order already.
     for (size_t n = 1; n < m->slot_count; n++) {
         struct allocation *slot = &m->slots[(start + n) & (m->slot_count - 1)], moved = *slot;
         if (!moved.address)

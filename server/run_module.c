@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Modules and libraries: loading an uploaded image, and what is in it. The image itself is collected in run_image.c.
+// Modules and libraries: loading an uploaded image, and what is in it. The image itself is collected in
+// run_image.c.
 #include <string.h>
 
 #include "server/run.h"
 #include "server/run_image.h"
 
-enum { OF_ITSELF = 0xffffffff }; // device of function_attributes: the attributes of the function, not of a kernel on a device
+enum {
+    OF_ITSELF = 0xffffffff
+}; // device of function_attributes: the attributes of the function, not of a kernel on a device
 
 // --- loading
 
-CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_load *a, struct gn_out_module_load *o)
+CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_load *a,
+                            struct gn_out_module_load *o)
 {
     (void)o;
     CUmodule module = NULL;
@@ -17,8 +21,9 @@ CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const str
     size_t size_bytes;
     CUresult r = gn_image_take(w, a->upload, &image, &size_bytes);
     if (r == CUDA_SUCCESS)
-        r = w->driver.calls.cuModuleLoadData ? w->driver.calls.cuModuleLoadData(&module, image)
-                                             : GN_DRIVER(w, cuModuleLoadDataEx, &module, image, 0, NULL, NULL);
+        r = w->driver.calls.cuModuleLoadData
+                ? w->driver.calls.cuModuleLoadData(&module, image)
+                : GN_DRIVER(w, cuModuleLoadDataEx, &module, image, 0, NULL, NULL);
     r = gn_keep(w, q, GN_KIND_MODULE, a->module, r ? NULL : module, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuFuncGetParamInfo)
         gn_layouts_keep(w, a->module, image, size_bytes);
@@ -26,7 +31,8 @@ CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const str
     return r;
 }
 
-CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_load *a, struct gn_out_library_load *o)
+CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_load *a,
+                             struct gn_out_library_load *o)
 {
     (void)o;
     CUlibrary library = NULL;
@@ -43,7 +49,8 @@ CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const st
     return r;
 }
 
-CUresult gn_run_module_unload(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_unload *a, struct gn_out_module_unload *o)
+CUresult gn_run_module_unload(struct gn_worker *w, struct gn_request *q,
+                              const struct gn_args_module_unload *a, struct gn_out_module_unload *o)
 {
     (void)o;
     struct gn_handle_slot *slot = gn_find_slot(w, q, GN_KIND_MODULE, a->module);
@@ -54,7 +61,8 @@ CUresult gn_run_module_unload(struct gn_worker *w, struct gn_request *q, const s
     return r;
 }
 
-CUresult gn_run_library_unload(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_unload *a, struct gn_out_library_unload *o)
+CUresult gn_run_library_unload(struct gn_worker *w, struct gn_request *q,
+                               const struct gn_args_library_unload *a, struct gn_out_library_unload *o)
 {
     (void)o;
     void *library;
@@ -65,7 +73,8 @@ CUresult gn_run_library_unload(struct gn_worker *w, struct gn_request *q, const 
     return r;
 }
 
-// --- functions and kernels by name, with their parameter layout: u32 count, then u32 offset and u32 size of each
+// --- functions and kernels by name, with their parameter layout: u32 count, then u32 offset and u32 size of
+// each
 
 typedef CUresult param_info(void *object, size_t index, size_t *offset, size_t *size);
 
@@ -75,9 +84,13 @@ static void put_param(uint8_t *at, uint32_t index, uint32_t offset_bytes, uint32
     memcpy(at + 4 + (size_t)index * sizeof pair, pair, sizeof pair);
 }
 
-static size_t layout_bytes_of(uint32_t count) { return 4 + (size_t)count * 8; }
+static size_t layout_bytes_of(uint32_t count)
+{
+    return 4 + (size_t)count * 8;
+}
 
-static CUresult layout_of_driver(struct gn_worker *w, param_info *info, void *object, const void **layout, uint32_t *layout_bytes)
+static CUresult layout_of_driver(struct gn_worker *w, param_info *info, void *object, const void **layout,
+                                 uint32_t *layout_bytes)
 {
     uint32_t count = 0, room = 0;
     uint8_t *at = gn_scratch(w, layout_bytes_of(0));
@@ -106,7 +119,8 @@ static CUresult layout_of_driver(struct gn_worker *w, param_info *info, void *ob
     return CUDA_SUCCESS;
 }
 
-static CUresult layout_of_image(struct gn_worker *w, uint64_t owner, const char *name, const void **layout, uint32_t *layout_bytes)
+static CUresult layout_of_image(struct gn_worker *w, uint64_t owner, const char *name, const void **layout,
+                                uint32_t *layout_bytes)
 {
     uint32_t count;
     const struct gn_image_param *params = gn_layouts_find(w, owner, name, &count);
@@ -123,41 +137,49 @@ static CUresult layout_of_image(struct gn_worker *w, uint64_t owner, const char 
     return CUDA_SUCCESS;
 }
 
-static CUresult layout_of(struct gn_worker *w, param_info *info, void *object, uint64_t owner, const char *name, const void **layout,
-                          uint32_t *layout_bytes)
+static CUresult layout_of(struct gn_worker *w, param_info *info, void *object, uint64_t owner,
+                          const char *name, const void **layout, uint32_t *layout_bytes)
 {
-    return info ? layout_of_driver(w, info, object, layout, layout_bytes) : layout_of_image(w, owner, name, layout, layout_bytes);
+    return info ? layout_of_driver(w, info, object, layout, layout_bytes)
+                : layout_of_image(w, owner, name, layout, layout_bytes);
 }
 
-CUresult gn_run_module_get_function(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_get_function *a,
+CUresult gn_run_module_get_function(struct gn_worker *w, struct gn_request *q,
+                                    const struct gn_args_module_get_function *a,
                                     struct gn_out_module_get_function *o)
 {
     void *module;
     CUfunction function = NULL;
     const char *name;
-    if (!gn_find_object(w, q, GN_KIND_MODULE, a->module, &module) || !(name = gn_name(w, q, a->name, a->name_bytes)))
+    if (!gn_find_object(w, q, GN_KIND_MODULE, a->module, &module) ||
+        !(name = gn_name(w, q, a->name, a->name_bytes)))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuModuleGetFunction, &function, module, name);
     if (r == CUDA_SUCCESS)
-        r = layout_of(w, (param_info *)w->driver.calls.cuFuncGetParamInfo, function, a->module, name, &o->layout, &o->layout_bytes);
+        r = layout_of(w, (param_info *)w->driver.calls.cuFuncGetParamInfo, function, a->module, name,
+                      &o->layout, &o->layout_bytes);
     return gn_keep_child(w, q, GN_KIND_FUNCTION, a->function, r ? NULL : function, a->module, r);
 }
 
-CUresult gn_run_library_get_kernel(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_get_kernel *a,
+CUresult gn_run_library_get_kernel(struct gn_worker *w, struct gn_request *q,
+                                   const struct gn_args_library_get_kernel *a,
                                    struct gn_out_library_get_kernel *o)
 {
     void *library;
     CUkernel kernel = NULL;
     const char *name;
-    if (!gn_find_object(w, q, GN_KIND_LIBRARY, a->library, &library) || !(name = gn_name(w, q, a->name, a->name_bytes)))
+    if (!gn_find_object(w, q, GN_KIND_LIBRARY, a->library, &library) ||
+        !(name = gn_name(w, q, a->name, a->name_bytes)))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuLibraryGetKernel, &kernel, library, name);
     if (r == CUDA_SUCCESS)
-        r = layout_of(w, (param_info *)w->driver.calls.cuKernelGetParamInfo, kernel, a->library, name, &o->layout, &o->layout_bytes);
+        r = layout_of(w, (param_info *)w->driver.calls.cuKernelGetParamInfo, kernel, a->library, name,
+                      &o->layout, &o->layout_bytes);
     return gn_keep_child(w, q, GN_KIND_KERNEL, a->kernel, r ? NULL : kernel, a->library, r);
 }
 
-CUresult gn_run_library_get_module(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_get_module *a,
+CUresult gn_run_library_get_module(struct gn_worker *w, struct gn_request *q,
+                                   const struct gn_args_library_get_module *a,
                                    struct gn_out_library_get_module *o)
 {
     (void)o;
@@ -169,7 +191,8 @@ CUresult gn_run_library_get_module(struct gn_worker *w, struct gn_request *q, co
     return gn_keep_child(w, q, GN_KIND_MODULE, a->module, r ? NULL : module, a->library, r);
 }
 
-CUresult gn_run_kernel_get_function(struct gn_worker *w, struct gn_request *q, const struct gn_args_kernel_get_function *a,
+CUresult gn_run_kernel_get_function(struct gn_worker *w, struct gn_request *q,
+                                    const struct gn_args_kernel_get_function *a,
                                     struct gn_out_kernel_get_function *o)
 {
     (void)o;
@@ -185,8 +208,10 @@ CUresult gn_run_kernel_get_function(struct gn_worker *w, struct gn_request *q, c
 
 typedef CUresult name_of(const char **name, void *object);
 
-// The handles lie in the scratch buffer; the names are gathered behind them, so that moving the buffer moves both.
-static CUresult gather_names(struct gn_worker *w, name_of *get, uint32_t count, const void **names, uint32_t *names_bytes)
+// The handles lie in the scratch buffer; the names are gathered behind them, so that moving the buffer moves
+// both.
+static CUresult gather_names(struct gn_worker *w, name_of *get, uint32_t count, const void **names,
+                             uint32_t *names_bytes)
 {
     size_t start = (size_t)count * sizeof(void *), used = start, room = start;
     for (uint32_t i = 0; i < count; i++) {
@@ -218,8 +243,8 @@ static CUresult gather_names(struct gn_worker *w, name_of *get, uint32_t count, 
 
 enum { NAMED_MAX = 1 << 20 }; // kernels of one image: the largest known library has some ten thousands
 
-CUresult gn_run_module_functions(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_functions *a,
-                                 struct gn_out_module_functions *o)
+CUresult gn_run_module_functions(struct gn_worker *w, struct gn_request *q,
+                                 const struct gn_args_module_functions *a, struct gn_out_module_functions *o)
 {
     void *module, *list;
     unsigned count = 0;
@@ -232,11 +257,12 @@ CUresult gn_run_module_functions(struct gn_worker *w, struct gn_request *q, cons
         return CUDA_ERROR_OUT_OF_MEMORY;
     r = count ? GN_DRIVER(w, cuModuleEnumerateFunctions, list, count, module) : CUDA_SUCCESS;
     o->count = count;
-    return r ? r : gather_names(w, (name_of *)w->driver.calls.cuFuncGetName, count, &o->names, &o->names_bytes);
+    return r ? r
+             : gather_names(w, (name_of *)w->driver.calls.cuFuncGetName, count, &o->names, &o->names_bytes);
 }
 
-CUresult gn_run_library_kernels(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_kernels *a,
-                                struct gn_out_library_kernels *o)
+CUresult gn_run_library_kernels(struct gn_worker *w, struct gn_request *q,
+                                const struct gn_args_library_kernels *a, struct gn_out_library_kernels *o)
 {
     void *library, *list;
     unsigned count = 0;
@@ -249,19 +275,22 @@ CUresult gn_run_library_kernels(struct gn_worker *w, struct gn_request *q, const
         return CUDA_ERROR_OUT_OF_MEMORY;
     r = count ? GN_DRIVER(w, cuLibraryEnumerateKernels, list, count, library) : CUDA_SUCCESS;
     o->count = count;
-    return r ? r : gather_names(w, (name_of *)w->driver.calls.cuKernelGetName, count, &o->names, &o->names_bytes);
+    return r ? r
+             : gather_names(w, (name_of *)w->driver.calls.cuKernelGetName, count, &o->names, &o->names_bytes);
 }
 
 // --- globals
 
-CUresult gn_run_module_get_global(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_get_global *a,
+CUresult gn_run_module_get_global(struct gn_worker *w, struct gn_request *q,
+                                  const struct gn_args_module_get_global *a,
                                   struct gn_out_module_get_global *o)
 {
     void *module;
     CUdeviceptr address = 0;
     size_t size = 0;
     const char *name;
-    if (!gn_find_object(w, q, GN_KIND_MODULE, a->module, &module) || !(name = gn_name(w, q, a->name, a->name_bytes)))
+    if (!gn_find_object(w, q, GN_KIND_MODULE, a->module, &module) ||
+        !(name = gn_name(w, q, a->name, a->name_bytes)))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuModuleGetGlobal_v2, &address, &size, module, name);
     o->address = address;
@@ -269,14 +298,16 @@ CUresult gn_run_module_get_global(struct gn_worker *w, struct gn_request *q, con
     return r;
 }
 
-CUresult gn_run_library_get_global(struct gn_worker *w, struct gn_request *q, const struct gn_args_library_get_global *a,
+CUresult gn_run_library_get_global(struct gn_worker *w, struct gn_request *q,
+                                   const struct gn_args_library_get_global *a,
                                    struct gn_out_library_get_global *o)
 {
     void *library;
     CUdeviceptr address = 0;
     size_t size = 0;
     const char *name;
-    if (!gn_find_object(w, q, GN_KIND_LIBRARY, a->library, &library) || !(name = gn_name(w, q, a->name, a->name_bytes)))
+    if (!gn_find_object(w, q, GN_KIND_LIBRARY, a->library, &library) ||
+        !(name = gn_name(w, q, a->name, a->name_bytes)))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = a->managed ? GN_DRIVER(w, cuLibraryGetManaged, &address, &size, library, name)
                             : GN_DRIVER(w, cuLibraryGetGlobal, &address, &size, library, name);
@@ -292,10 +323,13 @@ static CUresult function_itself(struct gn_worker *w, struct gn_request *q, uint6
 {
     if (!gn_find_function(w, q, id, function))
         return CUDA_ERROR_INVALID_HANDLE;
-    return gn_handle_kind(id) == GN_KIND_KERNEL ? GN_DRIVER(w, cuKernelGetFunction, function, (CUkernel)*function) : CUDA_SUCCESS;
+    return gn_handle_kind(id) == GN_KIND_KERNEL
+               ? GN_DRIVER(w, cuKernelGetFunction, function, (CUkernel)*function)
+               : CUDA_SUCCESS;
 }
 
-CUresult gn_run_function_attributes(struct gn_worker *w, struct gn_request *q, const struct gn_args_function_attributes *a,
+CUresult gn_run_function_attributes(struct gn_worker *w, struct gn_request *q,
+                                    const struct gn_args_function_attributes *a,
                                     struct gn_out_function_attributes *o)
 {
     CUfunction function;
@@ -311,7 +345,8 @@ CUresult gn_run_function_attributes(struct gn_worker *w, struct gn_request *q, c
     uint32_t count = 0;
     for (; count < GN_FUNCTION_ATTRIBUTES_MAX; count++) {
         int value = 0;
-        r = of_kernel ? GN_DRIVER(w, cuKernelGetAttribute, &value, (CUfunction_attribute)count, (CUkernel)function, (CUdevice)a->device)
+        r = of_kernel ? GN_DRIVER(w, cuKernelGetAttribute, &value, (CUfunction_attribute)count,
+                                  (CUkernel)function, (CUdevice)a->device)
                       : GN_DRIVER(w, cuFuncGetAttribute, &value, (CUfunction_attribute)count, function);
         if (r != CUDA_SUCCESS)
             break;
@@ -324,17 +359,20 @@ CUresult gn_run_function_attributes(struct gn_worker *w, struct gn_request *q, c
     return r;
 }
 
-CUresult gn_run_kernel_set_attribute(struct gn_worker *w, struct gn_request *q, const struct gn_args_kernel_set_attribute *a,
+CUresult gn_run_kernel_set_attribute(struct gn_worker *w, struct gn_request *q,
+                                     const struct gn_args_kernel_set_attribute *a,
                                      struct gn_out_kernel_set_attribute *o)
 {
     (void)o;
     void *kernel;
     if (!gn_find_object(w, q, GN_KIND_KERNEL, a->kernel, &kernel))
         return CUDA_ERROR_INVALID_HANDLE;
-    return GN_DRIVER(w, cuKernelSetAttribute, (CUfunction_attribute)a->attribute, a->value, kernel, (CUdevice)a->device);
+    return GN_DRIVER(w, cuKernelSetAttribute, (CUfunction_attribute)a->attribute, a->value, kernel,
+                     (CUdevice)a->device);
 }
 
-CUresult gn_run_kernel_set_cache_config(struct gn_worker *w, struct gn_request *q, const struct gn_args_kernel_set_cache_config *a,
+CUresult gn_run_kernel_set_cache_config(struct gn_worker *w, struct gn_request *q,
+                                        const struct gn_args_kernel_set_cache_config *a,
                                         struct gn_out_kernel_set_cache_config *o)
 {
     (void)o;
@@ -344,7 +382,8 @@ CUresult gn_run_kernel_set_cache_config(struct gn_worker *w, struct gn_request *
     return GN_DRIVER(w, cuKernelSetCacheConfig, kernel, (CUfunc_cache)a->config, (CUdevice)a->device);
 }
 
-CUresult gn_run_function_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_function_load *a, struct gn_out_function_load *o)
+CUresult gn_run_function_load(struct gn_worker *w, struct gn_request *q,
+                              const struct gn_args_function_load *a, struct gn_out_function_load *o)
 {
     CUfunction function;
     CUfunctionLoadingState state = CU_FUNCTION_LOADING_STATE_UNLOADED;

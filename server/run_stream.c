@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Creating and destroying streams, destroying events. (Events are created by a generated command; waiting is in wait.c.)
+// Creating and destroying streams, destroying events. (Events are created by a generated command; waiting is
+// in wait.c.)
 #include "server/run.h"
 
-CUresult gn_run_stream_create(struct gn_worker *w, struct gn_request *q, const struct gn_args_stream_create *a, struct gn_out_stream_create *o)
+CUresult gn_run_stream_create(struct gn_worker *w, struct gn_request *q,
+                              const struct gn_args_stream_create *a, struct gn_out_stream_create *o)
 {
     (void)o;
     CUstream stream = NULL;
@@ -12,12 +14,14 @@ CUresult gn_run_stream_create(struct gn_worker *w, struct gn_request *q, const s
     return gn_keep(w, q, GN_KIND_STREAM, a->stream, r ? NULL : stream, r);
 }
 
-CUresult gn_run_stream_destroy(struct gn_worker *w, struct gn_request *q, const struct gn_args_stream_destroy *a, struct gn_out_stream_destroy *o)
+CUresult gn_run_stream_destroy(struct gn_worker *w, struct gn_request *q,
+                               const struct gn_args_stream_destroy *a, struct gn_out_stream_destroy *o)
 {
     (void)o;
     void *stream;
-    if (!gn_find_object(w, q, GN_KIND_STREAM, a->stream, &stream)) { // default streams are not destroyed: they are ids that cannot be
-        gn_forget(w, a->stream); // its creation failed: the name is free again
+    if (!gn_find_object(w, q, GN_KIND_STREAM, a->stream,
+                        &stream)) { // default streams are not destroyed: they are ids that cannot be
+        gn_forget(w, a->stream);    // its creation failed: the name is free again
         return CUDA_ERROR_INVALID_HANDLE;
     }
     CUresult r = GN_DRIVER(w, cuStreamDestroy_v2, stream);
@@ -25,7 +29,8 @@ CUresult gn_run_stream_destroy(struct gn_worker *w, struct gn_request *q, const 
     return r;
 }
 
-CUresult gn_run_event_destroy(struct gn_worker *w, struct gn_request *q, const struct gn_args_event_destroy *a, struct gn_out_event_destroy *o)
+CUresult gn_run_event_destroy(struct gn_worker *w, struct gn_request *q,
+                              const struct gn_args_event_destroy *a, struct gn_out_event_destroy *o)
 {
     (void)o;
     void *event;

@@ -17,8 +17,8 @@
 #include "server/driver.h"
 
 enum {
-    WORKER_FD = 3,                 // where a worker finds its end of the pair
-    HANDOVER_MAGIC = 0x53534e47,   // "GNSS": what the one message consists of
+    WORKER_FD = 3,               // where a worker finds its end of the pair
+    HANDOVER_MAGIC = 0x53534e47, // "GNSS": what the one message consists of
 };
 
 struct session_page { // shared by the front door and the worker
@@ -42,13 +42,16 @@ int gn_spawn(struct gn_child *child, const char *driver)
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    // Only these survive, whatever else is open here, by us or by who started us. What the driver prints must not mix with our own output.
+    // Only these survive, whatever else is open here, by us or by who started us. What the driver prints must
+    // not mix with our own output.
     error = posix_spawn_file_actions_adddup2(&actions, pair[1], WORKER_FD);
-    error = error ? error : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    error =
+        error ? error : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     error = error ? error : posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     error = error ? error : posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
     // A process group of its own: a Ctrl-C in the terminal is the front door's to handle.
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);
@@ -72,7 +75,10 @@ static int send_both(int to, int client_fd, int page_fd)
         struct cmsghdr align;
     } control = {0};
     struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
-    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
@@ -112,7 +118,10 @@ static struct session_page *page_of(const struct gn_child *child)
     return (struct session_page *)((char *)child->status - offsetof(struct session_page, status));
 }
 
-bool gn_spawn_taken(const struct gn_child *child) { return child->status && atomic_load(&page_of(child)->taken); }
+bool gn_spawn_taken(const struct gn_child *child)
+{
+    return child->status && atomic_load(&page_of(child)->taken);
+}
 
 void gn_spawn_release(struct gn_child *child)
 {
@@ -136,7 +145,10 @@ static int receive_both(int from, int fds[2])
         struct cmsghdr align;
     } control;
     struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
-    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
     ssize_t got;
     do
         got = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
@@ -151,8 +163,8 @@ static int receive_both(int from, int fds[2])
     return 1;
 }
 
-// The front door decides when a worker ends: a signal to the whole process group or control group does not cut a session off, and when the
-// front door dies, however it does, its workers die with it.
+// The front door decides when a worker ends: a signal to the whole process group or control group does not
+// cut a session off, and when the front door dies, however it does, its workers die with it.
 static void settle(void)
 {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
@@ -169,8 +181,8 @@ int gn_spawn_worker_entry(int front_fd, const char *driver)
     char why[256];
     settle();
     fcntl(front_fd, F_SETFD, FD_CLOEXEC);
-    // Ahead of the session: finding and mapping the library takes most of the time until the first reply. What is wrong with it is said
-    // when a session needs it.
+    // Ahead of the session: finding and mapping the library takes most of the time until the first reply.
+    // What is wrong with it is said when a session needs it.
     if (driver)
         gn_driver_load(driver, why, sizeof why);
     int got = receive_both(front_fd, fds);
@@ -189,6 +201,7 @@ int gn_spawn_worker_entry(int front_fd, const char *driver)
     atomic_store(&page->taken, 1);
     start = page->start;
     gn_log_setup(start.log_level, start.session);
-    struct gn_worker_start with = {.fd = fds[0], .front_fd = front_fd, .session = &start, .status = &page->status};
+    struct gn_worker_start with = {
+        .fd = fds[0], .front_fd = front_fd, .session = &start, .status = &page->status};
     return gn_worker_main(&with);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting a worker: a fresh process for each session, which has made no CUDA call before it has its client.
 //
-// The front door starts `genie-srv --worker FD` where FD is one end of a socket pair. A worker that waits there without a session is a
-// spare; it has the driver library open, but has not called it. The session comes as one message: the client's socket and a page of shared
-// memory that holds what to know and, later, what the worker tells (struct gn_status).
+// The front door starts `genie-srv --worker FD` where FD is one end of a socket pair. A worker that waits
+// there without a session is a spare; it has the driver library open, but has not called it. The session
+// comes as one message: the client's socket and a page of shared memory that holds what to know and, later,
+// what the worker tells (struct gn_status).
 #ifndef GN_SERVER_SPAWN_H
 #define GN_SERVER_SPAWN_H
 
@@ -21,17 +22,17 @@ enum { GN_PATH_BYTES = 4096, GN_PEER_BYTES = 128 };
 struct gn_session_start { // what a session begins with
     struct gn_hello hello;
     struct gn_limits limits;
-    uint32_t session;             // its number at this server, from 1
-    uint32_t version;             // of the protocol, chosen
-    bool plain;                   // no io_uring
+    uint32_t session; // its number at this server, from 1
+    uint32_t version; // of the protocol, chosen
+    bool plain;       // no io_uring
     enum gn_log_level log_level;
-    char peer[GN_PEER_BYTES];     // "127.0.0.1" or "uid 1000"
-    char driver[GN_PATH_BYTES];   // path of the driver library, or its SONAME
+    char peer[GN_PEER_BYTES];   // "127.0.0.1" or "uid 1000"
+    char driver[GN_PATH_BYTES]; // path of the driver library, or its SONAME
 };
 
 struct gn_worker_start { // what gn_worker_main gets
-    int fd;                                 // the client's socket, close-on-exec; the worker's to close
-    int front_fd;                           // readable (end of file) when the front door is gone; nothing is said on it
+    int fd;              // the client's socket, close-on-exec; the worker's to close
+    int front_fd;        // readable (end of file) when the front door is gone; nothing is said on it
     const struct gn_session_start *session; // a copy of its own, so that nobody changes it meanwhile
     struct gn_status *status;               // shared with the front door
 };
@@ -45,8 +46,9 @@ enum gn_worker_exit {
     GN_EXIT_START = 6,    // the front door's message was not understood
 };
 
-// Serves one session and returns the exit status (server/worker.c). The front door watches a descriptor of its own of the same connection:
-// the client sees the end only when this process is gone, or has called shutdown().
+// Serves one session and returns the exit status (server/worker.c). The front door watches a descriptor of
+// its own of the same connection: the client sees the end only when this process is gone, or has called
+// shutdown().
 int gn_worker_main(const struct gn_worker_start *start);
 
 // --- the worker's side: `--worker FD`. Waits for a session and serves it; returns the exit status.

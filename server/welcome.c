@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The snapshot of the devices: what the driver says, less what Genie cannot carry.
 //
-// A program that reads an attribute acts on it. What would need the program and the device to share memory, an address space or a machine
-// is reported as absent, whatever the server's device can do; so is what no command of the wire carries yet.
+// A program that reads an attribute acts on it. What would need the program and the device to share memory,
+// an address space or a machine is reported as absent, whatever the server's device can do; so is what no
+// command of the wire carries yet.
 #include "server/welcome.h"
 
 #include <stdio.h>
@@ -44,8 +45,10 @@ static const struct filter filters[GN_DEVICE_ATTRIBUTES_MAX] = {
     ABSENT(MULTICAST_SUPPORTED, "multicast objects are not carried"),
     ABSENT(COOPERATIVE_MULTI_DEVICE_LAUNCH, "launches over several devices are not carried"),
     ABSENT(GPU_DIRECT_RDMA_SUPPORTED, "network cards of the program's machine cannot reach the device"),
-    ABSENT(GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED, "network cards of the program's machine cannot reach the device"),
-    ABSENT(GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS, "network cards of the program's machine cannot reach the device"),
+    ABSENT(GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED,
+           "network cards of the program's machine cannot reach the device"),
+    ABSENT(GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS,
+           "network cards of the program's machine cannot reach the device"),
     ABSENT(GPU_DIRECT_RDMA_WRITES_ORDERING, "network cards of the program's machine cannot reach the device"),
     ABSENT(CAN_FLUSH_REMOTE_WRITES, "network cards of the program's machine cannot reach the device"),
     ABSENT(DMA_BUF_SUPPORTED, "a descriptor does not cross machines"),
@@ -82,7 +85,8 @@ int gn_attribute_shown(int attribute, int value)
         return value;
     int shown = (int8_t)filters[attribute].shown;
     if (value && value != shown)
-        gn_log(GN_LOG_DEBUG, "device attribute %d is shown as %d, not %d: %s", attribute, shown, value, filters[attribute].reason);
+        gn_log(GN_LOG_DEBUG, "device attribute %d is shown as %d, not %d: %s", attribute, shown, value,
+               filters[attribute].reason);
     return shown;
 }
 
@@ -98,7 +102,8 @@ static void take_attributes(const struct gn_driver *driver, CUdevice device, str
 }
 
 // Returns the call that failed, or NULL. UUID and LUID are not everywhere: zeros then.
-static const char *take_device(const struct gn_driver *driver, int ordinal, struct gn_device_snapshot *d, CUresult *r)
+static const char *take_device(const struct gn_driver *driver, int ordinal, struct gn_device_snapshot *d,
+                               CUresult *r)
 {
     const struct gn_driver_calls *c = &driver->calls;
     CUdevice device = 0;
@@ -137,7 +142,8 @@ static void refuse(struct gn_welcome *welcome, const char *call, CUresult r)
     gn_log(GN_LOG_ERROR, "the driver refuses %s: error %d", call, (int)r);
 }
 
-void gn_welcome_fill(const struct gn_driver *driver, const struct gn_limits *limits, struct gn_welcome *welcome)
+void gn_welcome_fill(const struct gn_driver *driver, const struct gn_limits *limits,
+                     struct gn_welcome *welcome)
 {
     int count = 0;
     welcome->status = 0;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { REGISTERS_A_BLOCK = 65536 }; // on every device
+
 // A struct ptx_func holds exactly one struct ptx_function.
 static const struct ptx_func *as_func(const struct ptx_function *f) { return (const struct ptx_func *)f; }
 
@@ -26,7 +28,10 @@ const struct ptx_func *ptx_func_find(const struct ptx_module *module, const char
 void ptx_func_info(const struct ptx_func *func, struct ptx_func_info *info)
 {
     const struct ptx_function *f = &func->f;
-    uint32_t registers = f->live_max + 8; // what a compiler spends on addresses and moves besides
+    // What is live at once, and what a compiler spends on addresses and moves besides; but never so many that a block of the size that the
+    // kernel allows would not start: a compiler would rather compute values again.
+    uint32_t most = REGISTERS_A_BLOCK / ((f->max_threads + PTX_LANES - 1) / PTX_LANES * PTX_LANES), registers = f->live_max + 8;
+    most = most > 255 ? 255 : most;
     *info = (struct ptx_func_info){
         .name = f->name,
         .params = f->entry_params,
@@ -34,7 +39,7 @@ void ptx_func_info(const struct ptx_func *func, struct ptx_func_info *info)
         .param_bytes = f->param_bytes,
         .static_shared_bytes = f->shared_static_bytes,
         .local_bytes = f->stack_bytes,
-        .registers = registers < 16 ? 16 : registers > 255 ? 255 : registers,
+        .registers = registers < 16 ? 16 : registers > most ? most : registers,
         .max_threads = f->max_threads,
     };
     memcpy(info->required_block, f->reqntid, sizeof f->reqntid);

@@ -42,8 +42,10 @@ static inline bool together(struct ptx_warp *w, const struct ptx_insn *in, int32
     const ptx_u32 *members = PTX_U32(w, place);
     uint32_t needed = 0;
     PTX_LANE_LOOP needed |= members[i];
-    if (w->other_count == 0 || !(needed & w->live & ~w->mask))
+    if (w->other_count == 0 || !(needed & w->live & ~w->mask)) {
+        w->force = false;
         return true; // nobody is elsewhere: whoever is named and not here has exited
+    }
     return ptx_converge(w, in, members);
 }
 
