@@ -18,7 +18,7 @@ struct gn_shim gn_shim;
 // A posted command's error that no call has told the program yet, because the one that brought it here may not tell of earlier ones.
 static _Atomic int untold;
 
-static CUresult enter_remote(struct gn_call *c, unsigned flags)
+static inline __attribute__((always_inline)) CUresult enter_remote(struct gn_call *c, unsigned flags)
 {
     CUresult r;
     c->context = gn_context_current(c->thread, &r);

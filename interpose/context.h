@@ -55,8 +55,13 @@ struct gn_thread { // of one thread; never freed: when it ends, a later thread t
     struct gn_thread *next;       // of all; set before the thread is found there
 };
 
+extern __thread struct gn_thread *gn_thread_here;
+struct gn_thread *gn_thread_begin(void);
 // NULL only when memory is out.
-struct gn_thread *gn_thread_self(void);
+static inline struct gn_thread *gn_thread_self(void)
+{
+    return __builtin_expect(gn_thread_here != NULL, 1) ? gn_thread_here : gn_thread_begin();
+}
 extern struct gn_thread *_Atomic gn_threads;
 
 static inline void gn_count(_Atomic uint64_t *counter, uint64_t more)

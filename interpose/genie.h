@@ -14,7 +14,7 @@ extern "C" {
 /* The version of the library that is loaded, as GENIE_VERSION. Never NULL; lives as long as the program. */
 const char *genie_version(void);
 
-/* Sets an option, before cuInit or anything else of CUDA; it overrides the environment and the configuration file.
+/* Sets an option, before cuInit (the option mode before anything of CUDA); it overrides the environment and the configuration file.
  * `name` is one of server, token, mode, driver, opt, trace, stats, log, ring, timeout: GENIE_SERVER and so on without the prefix, with the
  * same values (configs/client.toml explains them all). Both texts are copied.
  * Returns 0; -EINVAL: no such option, or not a value of it (NULL included); -EBUSY: the options are in use, it is too late;

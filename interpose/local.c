@@ -25,14 +25,13 @@ static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER; // opening
 
 bool gn_local_wanted(void)
 {
-    static _Atomic int answer; // 1 no, 2 yes
-    int known = atomic_load_explicit(&answer, memory_order_acquire);
-    if (!known) {
-        char why[GN_WHY_BYTES];
-        known = gn_options_load(why) || !gn_options.local ? 1 : 2;
-        atomic_store_explicit(&answer, known, memory_order_release);
+    char why[GN_WHY_BYTES];
+    if (!gn_options_loaded()) {
+        // Before cuInit no file is read, unless the environment or the program itself asks for the local mode.
+        if (!gn_options_early_local() || gn_options_load(why))
+            return false;
     }
-    return known == 2;
+    return gn_options.local;
 }
 
 static bool is_ourselves(const char *path)

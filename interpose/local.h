@@ -7,7 +7,7 @@
 
 #include "interpose/call.h"
 
-// Whether the local mode is asked for. Reads the options; a program that asks this is one that calls CUDA.
+// Whether the local mode is asked for; before cuInit only as far as that can be told without reading a file.
 bool gn_local_wanted(void);
 
 // Opens the driver, once. CUDA_SUCCESS, or CUDA_ERROR_NO_DEVICE after a line in the log.

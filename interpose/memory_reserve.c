@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/region.h"
 
@@ -17,20 +19,21 @@ struct edge { // a granule that allocations only partly fill
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards `edges` and their counts, over mmap too: a granule is mapped once
 static struct gn_region_map edges;
 
+// The system calls themselves, not libc's functions: what a program or a sanitizer puts in their place to account for memory has no business
+// with these, as nobody ever touches them.
 static int map_range(uint64_t start, uint64_t size_bytes)
 {
-    void *want = (void *)(uintptr_t)start;
-    void *got = mmap(want, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (got == MAP_FAILED)
+    long got = syscall(SYS_mmap, start, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got == -1)
         return -errno;
-    if (got != want) { // a kernel before 4.17 takes the address as a hint
-        munmap(got, size_bytes);
+    if ((uint64_t)got != start) { // a kernel before 4.17 takes the address as a hint
+        syscall(SYS_munmap, got, size_bytes);
         return -EEXIST;
     }
     return 0;
 }
 
-static void unmap_range(uint64_t start, uint64_t size_bytes) { munmap((void *)(uintptr_t)start, size_bytes); }
+static void unmap_range(uint64_t start, uint64_t size_bytes) { syscall(SYS_munmap, start, size_bytes); }
 
 static int edge_use(uint64_t start)
 {

@@ -14,6 +14,36 @@
 #include "interpose/log.h"
 #include "interpose/module.h"
 
+// Whether some device of the server can run an entry of the fatbin.
+static bool is_usable(const void *fatbin)
+{
+    struct gn_fatbin_iter it;
+    struct gn_fatbin_entry entry;
+    if (gn_fatbin_begin(&it, fatbin, GN_IMAGE_SIZE_UNKNOWN))
+        return false;
+    while (gn_fatbin_next(&it, &entry) == 1)
+        for (uint32_t i = 0; i < gn_shim.welcome.device_count; i++) {
+            const int32_t *of_device = gn_shim.welcome.devices[i].attributes;
+            uint32_t sm = (uint32_t)(of_device[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] * 10 +
+                                     of_device[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR]);
+            if (gn_fatbin_fits(&entry, sm))
+                return true;
+        }
+    return false;
+}
+
+// The fatbin behind a wrapper: its own, which holds the linked code where nvcc made code for the device; else the first of the relocatable ones
+// that can be compiled there.
+static const void *unwrap(const struct gn_image *wrapper)
+{
+    uint32_t at = 0;
+    const void *own = gn_image_wrapped(wrapper, &at);
+    for (const void *fatbin = own; fatbin; fatbin = gn_image_wrapped(wrapper, &at))
+        if (is_usable(fatbin))
+            return fatbin;
+    return own; // the server says what is wrong with it
+}
+
 // What the program's pointer leads to, with the wrapper of nvcc's host code taken off: a fatbin, an ELF or a text, and its size.
 static CUresult measure(const void *given, size_t size_bytes, struct gn_image *image)
 {
@@ -21,9 +51,8 @@ static CUresult measure(const void *given, size_t size_bytes, struct gn_image *i
     if (!r && image->kind == GN_IMAGE_WRAPPER) {
         if (size_bytes != GN_IMAGE_SIZE_UNKNOWN) // in a file its pointers lead nowhere
             return CUDA_ERROR_INVALID_IMAGE;
-        uint32_t at = 0;
         struct gn_image wrapper = *image;
-        const void *fatbin = gn_image_wrapped(&wrapper, &at);
+        const void *fatbin = unwrap(&wrapper);
         r = fatbin ? gn_image_probe(fatbin, GN_IMAGE_SIZE_UNKNOWN, image) : -EINVAL;
     }
     if (!r && image->kind != GN_IMAGE_WRAPPER && image->kind != GN_IMAGE_NONE)

@@ -207,7 +207,7 @@ static struct {
     char *value;
 } overrides[OVERRIDES_MAX];
 static unsigned override_count;
-static enum { UNREAD, GOOD, BAD } loaded;
+static _Atomic enum { UNREAD, GOOD, BAD } loaded; // written with the lock
 static char load_error[GN_WHY_BYTES];
 static pthread_mutex_t options_lock = PTHREAD_MUTEX_INITIALIZER; // everything of this section
 
@@ -219,7 +219,7 @@ int gn_options_override(const char *name, const char *value, char *why)
     set_defaults(&trial);
     char *copy = NULL;
     if (loaded != UNREAD) {
-        snprintf(why, GN_WHY_BYTES, "options are set before the first CUDA call");
+        snprintf(why, GN_WHY_BYTES, "options are set before cuInit");
         error = -EBUSY;
     } else if (!(error = gn_options_set(&trial, name, value, why))) {
         if (override_count == OVERRIDES_MAX || !(copy = strdup(value))) {
@@ -252,6 +252,24 @@ static const char *find_file(char *path, size_t path_bytes, bool *named)
     return access(path, R_OK) ? NULL : path;
 }
 
+bool gn_options_loaded(void)
+{
+    // Acquire: pairs with the release in gn_options_load, so that the options are seen.
+    return atomic_load_explicit(&loaded, memory_order_acquire) == GOOD;
+}
+
+bool gn_options_early_local(void)
+{
+    const char *mode = getenv("GENIE_MODE");
+    pthread_mutex_lock(&options_lock);
+    for (unsigned i = 0; i < override_count; i++)
+        if (!strcmp(overrides[i].name, "mode"))
+            mode = overrides[i].value;
+    bool local = mode && !strcmp(mode, "local");
+    pthread_mutex_unlock(&options_lock);
+    return local;
+}
+
 static int load(char *why)
 {
     char path[PATH_MAX];
@@ -266,7 +284,7 @@ int gn_options_load(char *why)
 {
     pthread_mutex_lock(&options_lock);
     if (loaded == UNREAD)
-        loaded = load(load_error) ? BAD : GOOD;
+        atomic_store_explicit(&loaded, load(load_error) ? BAD : GOOD, memory_order_release);
     bool bad = loaded == BAD;
     pthread_mutex_unlock(&options_lock);
     if (bad)

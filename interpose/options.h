@@ -57,6 +57,10 @@ int gn_options_read(struct gn_options *options, const char *path, char *(*get)(c
 // Fills gn_options for this process, once; later calls give the same answer. 0 or -EINVAL with a sentence.
 int gn_options_load(char *why);
 
+bool gn_options_loaded(void); // and good
+// Before that: whether genie_set_option or, where it was not called, the environment asks for the local mode.
+bool gn_options_early_local(void);
+
 // genie_set_option: remembered until gn_options_load. 0, -EINVAL (with a sentence), -EBUSY when that has been, -ENOSPC for too many.
 int gn_options_override(const char *name, const char *value, char *why);
 

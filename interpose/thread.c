@@ -6,7 +6,7 @@
 
 #include "interpose/context.h"
 
-static __thread struct gn_thread *here;
+__thread struct gn_thread *gn_thread_here;
 
 struct gn_thread *_Atomic gn_threads; // only ever grows, so walking it needs no lock
 
@@ -17,7 +17,7 @@ static int key_error;
 static void leave(void *thread)
 {
     struct gn_thread *t = thread;
-    here = NULL; // a later destructor of this thread that calls CUDA starts anew
+    gn_thread_here = NULL; // a later destructor of this thread that calls CUDA starts anew
     // Release: pairs with the acquire of the thread that takes it over.
     atomic_store_explicit(&t->used, false, memory_order_release);
 }
@@ -52,7 +52,7 @@ static struct gn_thread *make(void)
     return t;
 }
 
-static struct gn_thread *begin(void)
+struct gn_thread *gn_thread_begin(void)
 {
     pthread_once(&key_once, make_key);
     struct gn_thread *t = take_over();
@@ -63,8 +63,6 @@ static struct gn_thread *begin(void)
     t->number = gettid();
     if (!key_error)
         pthread_setspecific(key, t);
-    here = t;
+    gn_thread_here = t;
     return t;
 }
-
-struct gn_thread *gn_thread_self(void) { return __builtin_expect(here != NULL, 1) ? here : begin(); }

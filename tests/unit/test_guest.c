@@ -214,7 +214,7 @@ static void against(const void *data, size_t size_bytes, const char *says)
     close(listener);
     assert_int_equal(code, CUDA_ERROR_NO_DEVICE);
     if (lines(said) != 1 || !strstr(said, says) || !strstr(said, unix_path))
-        fail_msg("said: %s", said);
+        fail_msg("not '%s' but: %s", says, said);
 }
 
 static void strangers(void **state)
@@ -236,7 +236,7 @@ static void strangers(void **state)
     assert_true(size > 0);
     against(buffer, (size_t)size, "the token is wrong");
     against(buffer, (size_t)size - 8, "closed the connection"); // cut off
-    welcome = (struct gn_welcome){.version = GN_WIRE_VERSION + 1};
+    welcome = (struct gn_welcome){.version = GN_WIRE_VERSION + 1, .chunk_bytes = 1 << 16, .window_bytes = 1 << 20};
     size = gn_welcome_encode(buffer, sizeof buffer, &welcome);
     against(buffer, (size_t)size, "version 2");
 }

@@ -139,6 +139,7 @@ static inline struct fixture set_up(void)
     OK(cuModuleGetFunction(&f.count, f.module, "count"));
     OK(cuMemAlloc_v2(&f.word, 4096));
     OK(cuMemsetD8_v2(f.word, 0, 4096));
+    OK(cuCtxSynchronize()); // streams that do not wait for the default stream must find it done
     return f;
 }
 

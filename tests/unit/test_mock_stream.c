@@ -137,6 +137,7 @@ static void legacy_body(void)
     EXPECT(word_at(f.word), 2);
     // The other way round: the legacy stream holds up blocking streams, and the per-thread default stream is one of them.
     OK(cuMemsetD8_v2(f.word, 0, 4096));
+    OK(cuCtxSynchronize());
     OK(hold(&f, f.word + FLAG, f.word + SEEN, NULL));
     OK(add(&f, f.word, 1, blocking));
     OK(add(&f, f.word, 1, CU_STREAM_PER_THREAD));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does server.toml mean what configs/server.toml says, and is everything else refused with its place? Method: texts through the parser;
-// the commented file in the tree against the defaults and against the table of keys.
+// Question: does server.toml mean what configs/server.toml says, and is everything else refused with its
+// place? Method: texts through the parser; the commented file in the tree against the defaults and against
+// the table of keys.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,9 +36,12 @@ static void every_key_is_taken(void **state)
 {
     struct gn_server_config c;
     (void)state;
-    if (parse(&c, "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:1\", \"unix:/a b\"]\ndriver = \"/x/libcuda.so\"\nlog = \"debug\"\n"
-                  "log_file = \"/l\"\ncontrol = \"/c\"\ntoken_file = \"/t\"\ninsecure = true\nio_uring = false\nshutdown_s = 3\n"
-                  "spare_workers = 0\n[limits]\nsessions = 7\nsessions_per_peer = 2\nmemory = \"3GiB\"\nimages = \"2M\"\nwindow = \"1MiB\"\n"
+    if (parse(&c, "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:1\", \"unix:/a b\"]\ndriver = "
+                  "\"/x/libcuda.so\"\nlog = \"debug\"\n"
+                  "log_file = \"/l\"\ncontrol = \"/c\"\ntoken_file = \"/t\"\ninsecure = true\nio_uring = "
+                  "false\nshutdown_s = 3\n"
+                  "spare_workers = 0\n[limits]\nsessions = 7\nsessions_per_peer = 2\nmemory = "
+                  "\"3GiB\"\nimages = \"2M\"\nwindow = \"1MiB\"\n"
                   "chunk = 65536\nhandles = 100\nhello_s = 9\n"))
         fail_msg("%s", why);
     assert_int_equal(c.listen_count, 3);
