@@ -25,18 +25,11 @@ static _Atomic int told_version;
 
 // --- versions
 
-int gn_version_now(void)
+int gn_version(void)
 {
-    int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire), untold = 0;
+    int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire), told = 0;
     int now = mode == GN_MODE_REMOTE || mode == GN_MODE_OVER ? (int)gn_shim.welcome.driver_version : GN_DRIVER_VERSION;
-    atomic_compare_exchange_strong(&told_version, &untold, now);
-    return now;
-}
-
-int gn_version_told(void)
-{
-    int told = atomic_load(&told_version);
-    return told ? told : gn_version_now();
+    return atomic_compare_exchange_strong(&told_version, &told, now) ? now : told;
 }
 
 static void compare_versions(void)

@@ -5,10 +5,9 @@
 
 enum { GN_DRIVER_VERSION = 13000 }; // the driver API that remoting/cuda.api describes: CUDA 13.0
 
-// What cuDriverGetVersion answers now. Before cuInit nothing is known of the server, and nothing may be opened to ask: GN_DRIVER_VERSION.
-int gn_version_now(void);
-// What it answered the first time, or would.
-int gn_version_told(void);
+// What cuDriverGetVersion answers: the server's version, or GN_DRIVER_VERSION when it is asked before cuInit, since nothing may be opened then. The
+// first answer is the answer for good: every copy of the CUDA runtime remembers what it was told and has it confirmed by the integrity table.
+int gn_version(void);
 
 // The session has ended: every call that needs it fails from now on. Said once.
 void gn_session_is_over(const char *why);

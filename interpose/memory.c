@@ -46,13 +46,15 @@ static CUresult ask_once(struct gn_call *c, struct request *q)
 // Asks the server until the address is free in this process too. The bad ones stay allocated meanwhile, or they would come again.
 static CUresult ask_for_place(struct gn_call *c, struct request *q, struct gn_reservation *reservation)
 {
+    static _Atomic bool hopeless; // every try of an earlier allocation failed
+    int most = atomic_load_explicit(&hopeless, memory_order_relaxed) ? 0 : PLACE_TRIES;
     uint64_t bad[PLACE_TRIES];
     struct request kept = {0};
-    int tries = 0, reserved;
+    int tries = 0, reserved = 0;
     CUresult r;
     while (!(r = ask_once(c, q))) {
         reserved = gn_reserve(reservation, q->address, q->size_bytes);
-        if (reserved != -EEXIST || tries == PLACE_TRIES)
+        if (reserved != -EEXIST || tries == most)
             break;
         kept = *q;
         bad[tries++] = q->address;
@@ -63,6 +65,8 @@ static CUresult ask_for_place(struct gn_call *c, struct request *q, struct gn_re
         r = CUDA_SUCCESS;
         reserved = -EEXIST;
     }
+    if (tries == PLACE_TRIES)
+        atomic_store_explicit(&hopeless, true, memory_order_relaxed);
     for (int i = 0; i < tries; i++)
         free_at_server(c, bad[i]);
     if (r)

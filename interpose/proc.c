@@ -75,7 +75,7 @@ CUresult gn_cuDriverGetVersion(struct gn_call *c, int *version)
     (void)c;
     if (!version)
         return CUDA_ERROR_INVALID_VALUE;
-    *version = gn_version_now();
+    *version = gn_version();
     return CUDA_SUCCESS;
 }
 
@@ -150,10 +150,9 @@ static CUresult table_module_functions(CUmodule module, CUfunction *functions, u
     return functions ? cuModuleEnumerateFunctions(functions, *count, module) : cuModuleGetFunctionCount(count, module);
 }
 
-// What the program was told first: the runtime asks before cuInit, and compares with that.
 static CUresult table_driver_version(int *version)
 {
-    *version = gn_version_told();
+    *version = gn_version();
     return CUDA_SUCCESS;
 }
 

@@ -22,6 +22,8 @@
 enum {
     BUFFER_BYTES = 256 << 10,     // holds any frame, and a burst of launches in one system call
     PAYLOAD_BODY_BYTES_MAX = 128, // the body of a command with payload: numbers only
+    PADDING_BYTES_MAX = GN_COMMAND_BYTES_MAX + GN_SMALL_PAYLOAD_BYTES + 16, // a command with payload behind a scope command
+    FLAGS_KNOWN = GN_COMMAND_PAYLOAD | GN_COMMAND_CONTROL | GN_COMMAND_CONFIRM,
 };
 
 struct frame {
@@ -59,7 +61,8 @@ struct gn_commands {
     uint16_t latched_op;
     bool starved, reaping;
 
-    uint64_t sequence, taken;                 // of the thread that runs commands
+    uint64_t sequence;                        // of the thread that runs commands
+    _Atomic uint64_t taken;                   // written by that thread; the reader bounds by it what it parks
     uint64_t told_taken;                      // in the last acknowledgement
     uint32_t told_small, told_large;
 };
@@ -77,6 +80,9 @@ static int fail(struct gn_commands *l, int result, const char *error)
     }
     pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->lock);
+    // A thread that waits for the client, in a handler or in the driver behind a gate, would wait for ever.
+    gn_gates_stop(l->worker);
+    gn_staging_stop(l->worker->staging);
     return result ? result : -ECONNRESET;
 }
 
@@ -213,8 +219,12 @@ static void acknowledge(struct gn_commands *l)
         l->told_large = large;
         push_ack(l);
     }
-    if (reap && gn_wait_run(w, reap_until_free, &l, sizeof l))
-        push_ack(l);
+    if (reap && gn_wait_run(w, reap_until_free, &l, sizeof l)) {
+        pthread_mutex_lock(&l->lock);
+        l->reaping = false;
+        l->starved = true; // tried again after the next frame
+        pthread_mutex_unlock(&l->lock);
+    }
 }
 
 // --- reading
@@ -329,6 +339,12 @@ static int command_payload(struct gn_commands *l, struct frame *f)
 
 // --- running
 
+static void release_payload(struct gn_commands *l, const struct frame *f)
+{
+    if (f->payload.slot >= 0 && !f->payload.taken)
+        gn_staging_release(l->worker->staging, f->payload.slot);
+}
+
 static int run(struct gn_commands *l, struct frame *f)
 {
     struct gn_worker *w = l->worker;
@@ -351,19 +367,19 @@ static int run(struct gn_commands *l, struct frame *f)
         gn_use_context(w, w->scope->context);
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);
     int error = gn_dispatch[f->head.op](w, &q, &body);
-    if (q.payload && !q.payload->taken)
-        gn_staging_release(w->staging, q.payload->slot);
+    release_payload(l, f);
     l->taken = f->end;
     atomic_fetch_add_explicit(&w->status->commands, 1, memory_order_relaxed);
     return error ? fail(l, error, q.error ? q.error : "a malformed command") : 0;
 }
 
+// With the lock.
 static int park(struct gn_commands *l, const struct frame *f)
 {
     size_t size = f->head.size_bytes - sizeof f->head;
     struct parked *p = malloc(sizeof *p + size);
     if (!p)
-        return fail(l, -ENOMEM, "no memory to park a command");
+        return -ENOMEM;
     p->next = NULL;
     p->frame = *f;
     p->frame.body = p->bytes;
@@ -406,10 +422,14 @@ static int read_one(struct gn_commands *l)
     memcpy(&f.head, l->buffer + l->at, sizeof f.head);
     f.body = l->buffer + l->at + sizeof f.head;
     l->at += f.head.size_bytes;
+    if (f.head.flags & ~FLAGS_KNOWN)
+        return fail(l, -EPROTO, "a frame with unknown flags");
     if (f.head.flags & GN_COMMAND_CONTROL)
         return control(l, &f);
     l->position += f.head.size_bytes;
     f.end = l->position;
+    if (l->position - atomic_load_explicit(&l->taken, memory_order_relaxed) > l->ring_bytes)
+        return fail(l, -EPROTO, "more commands than the client's ring holds");
     if (f.head.op >= GN_OPS || (f.head.op && !gn_dispatch[f.head.op]))
         return fail(l, -EPROTO, "an unknown command");
     int error = command_payload(l, &f);
@@ -420,7 +440,11 @@ static int read_one(struct gn_commands *l)
     if (parks)
         error = park(l, &f);
     pthread_mutex_unlock(&l->lock);
-    return parks ? error : run(l, &f);
+    if (error) {
+        release_payload(l, &f);
+        return fail(l, error, "no memory to park a command");
+    }
+    return parks ? 0 : run(l, &f);
 }
 
 static bool frame_is_whole(struct gn_commands *l, int *error)
@@ -430,9 +454,9 @@ static bool frame_is_whole(struct gn_commands *l, int *error)
     if (have < sizeof head)
         return false;
     memcpy(&head, l->buffer + l->at, sizeof head);
-    // Padding is as long as what was left of the client's ring: its bytes mean nothing, but it is one frame.
+    // Padding is what was left of the client's ring: less than what was to be put there.
     bool padding = !head.op && !head.flags;
-    if (head.size_bytes < sizeof head || head.size_bytes % 8 || head.size_bytes > (padding ? l->ring_bytes : GN_COMMAND_BYTES_MAX)) {
+    if (head.size_bytes < sizeof head || head.size_bytes % 8 || head.size_bytes > (padding ? PADDING_BYTES_MAX : GN_COMMAND_BYTES_MAX)) {
         *error = fail(l, -EPROTO, "a frame of an impossible size");
         return false;
     }
@@ -465,9 +489,8 @@ static void read_until_lost(struct gn_commands *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void *serve(void *loop)
+static void serve(struct gn_commands *l)
 {
-    struct gn_commands *l = loop;
     pthread_mutex_lock(&l->lock);
     while (!l->over) {
         if (l->reading) {
@@ -479,7 +502,14 @@ static void *serve(void *loop)
         read_until_lost(l);
         pthread_mutex_lock(&l->lock);
     }
+    l->threads--;
+    pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->lock);
+}
+
+static void *second_thread(void *loop)
+{
+    serve(loop);
     return NULL;
 }
 
@@ -497,10 +527,14 @@ void gn_commands_aside(struct gn_worker *w)
     pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->lock);
     pthread_t thread;
-    if (start && pthread_create(&thread, NULL, serve, l) == 0)
+    if (start && pthread_create(&thread, NULL, second_thread, l) == 0)
         pthread_detach(thread);
-    else if (start)
+    else if (start) {
+        pthread_mutex_lock(&l->lock);
+        l->threads--;
+        pthread_mutex_unlock(&l->lock);
         fail(l, -EAGAIN, "no second thread to read with");
+    }
 }
 
 int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)
@@ -522,6 +556,22 @@ int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_l
     pthread_cond_init(&l->changed, NULL);
     *loop = l;
     return 0;
+}
+
+void gn_commands_close(struct gn_commands *l)
+{
+    pthread_mutex_lock(&l->lock);
+    while (l->threads)
+        pthread_cond_wait(&l->changed, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+    for (struct parked *p = l->first, *next; p; p = next) {
+        next = p->next;
+        free(p);
+    }
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->changed);
+    free(l->buffer);
+    free(l);
 }
 
 int gn_commands_run(struct gn_commands *l)

@@ -17,7 +17,8 @@ struct gn_gates {
     uint32_t values[GN_GATES];
     int free_gates[GN_GATES], free_count;
     _Atomic int busy;
-    bool refused, stopped; // the driver has no stream memory operations
+    _Atomic bool stopped;
+    bool refused; // the driver has no stream memory operations
 };
 
 int gn_gates_open(struct gn_gates **gates, struct gn_worker *w)
@@ -34,11 +35,29 @@ int gn_gates_open(struct gn_gates **gates, struct gn_worker *w)
     return 0;
 }
 
+void gn_gates_close(struct gn_gates *g)
+{
+    pthread_mutex_destroy(&g->lock);
+    pthread_cond_destroy(&g->passed);
+    free(g);
+}
+
+// With the lock. Never back: when the session is over, the word is at its last value already.
+static void write_word(struct gn_worker *w, struct gn_pass pass)
+{
+    volatile uint32_t *word = gn_staging_gate(w->staging, pass.gate).word;
+    if ((int32_t)(pass.value - *word) <= 0)
+        return;
+    // Release: what the client sent must be seen by the device before the word.
+    __atomic_store_n(word, pass.value, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&w->gates->passed);
+}
+
 bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass)
 {
     struct gn_gates *g = w->gates;
     pthread_mutex_lock(&g->lock);
-    bool found = g->free_count > 0;
+    bool found = g->free_count > 0 && !g->stopped; // a gate that nobody opens any more would hold its stream for ever
     if (found) {
         pass->gate = g->free_gates[--g->free_count];
         pass->value = ++g->values[pass->gate];
@@ -48,19 +67,36 @@ bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass)
     return found;
 }
 
+void gn_gate_again(struct gn_worker *w, struct gn_pass *pass)
+{
+    struct gn_gates *g = w->gates;
+    pthread_mutex_lock(&g->lock);
+    pass->value = ++g->values[pass->gate];
+    if (g->stopped)
+        write_word(w, *pass);
+    pthread_mutex_unlock(&g->lock);
+}
+
+void gn_gate_open(struct gn_worker *w, struct gn_pass pass)
+{
+    pthread_mutex_lock(&w->gates->lock);
+    write_word(w, pass);
+    pthread_mutex_unlock(&w->gates->lock);
+}
+
 void gn_gate_pass(struct gn_worker *w, struct gn_pass pass)
 {
     struct gn_gates *g = w->gates;
     pthread_mutex_lock(&g->lock);
-    // Release: what the client sent must be seen by the device before the word.
-    __atomic_store_n(gn_staging_gate(w->staging, pass.gate).word, pass.value, __ATOMIC_RELEASE);
+    write_word(w, pass);
     g->free_gates[g->free_count++] = pass.gate;
     atomic_fetch_sub(&g->busy, 1);
-    pthread_cond_broadcast(&g->passed);
     pthread_mutex_unlock(&g->lock);
 }
 
 int gn_gates_busy(const struct gn_worker *w) { return atomic_load(&w->gates->busy); }
+
+bool gn_gates_stopped(const struct gn_worker *w) { return atomic_load(&w->gates->stopped); }
 
 void gn_gates_stop(struct gn_worker *w)
 {

@@ -15,9 +15,14 @@ struct gn_pass { // one passage through a gate
 
 int gn_gates_open(struct gn_gates **gates, struct gn_worker *w);
 
-bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass);            // false: every gate is in use
+void gn_gates_close(struct gn_gates *gates);
+
+bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass);            // false: every gate is in use, or the session is over
+void gn_gate_again(struct gn_worker *w, struct gn_pass *pass);           // another passage through the same gate, behind this one
 CUresult gn_gate_wait(struct gn_worker *w, CUstream stream, struct gn_pass pass); // the stream stops here
+void gn_gate_open(struct gn_worker *w, struct gn_pass pass);             // it may go on, up to the next passage
 void gn_gate_pass(struct gn_worker *w, struct gn_pass pass);             // it may go on; the gate is free again
+bool gn_gates_stopped(const struct gn_worker *w);
 int gn_gates_busy(const struct gn_worker *w);                            // streams that stop, or will, until the client has done something
 void gn_gates_stop(struct gn_worker *w);                                 // the session is over: lets everything through
 

@@ -7,8 +7,9 @@
 
 struct gn_pulls;
 int gn_pulls_open(struct gn_pulls **pulls);
+void gn_pulls_close(struct gn_pulls *pulls); // when no stream can reach one any more
 
-// A host function has returned. false: it was not asked for.
+// A host function has returned. false: the client has not been asked to run it.
 bool gn_host_done(struct gn_worker *w, uint64_t token);
 
 // Bytes that were asked for are about to arrive: where they go. NULL: they were not asked for. Then they are there.

@@ -26,7 +26,7 @@ struct gn_output {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct item *first, **end;
-    uint64_t queued_bytes;   // of copied bodies
+    uint64_t queued_bytes;   // of the queue's own memory: bodies in staging slots not
     uint64_t taken_bytes;
     uint32_t freed_small, freed_large;
     bool sending, blocked;   // somebody sends; the socket was full, so the thread must
@@ -36,6 +36,7 @@ struct gn_output {
 
 static const uint8_t zeros[8];
 
+static size_t kept_bytes(const struct item *i) { return sizeof *i + (i->slot < 0 ? i->message.size_bytes : 0); }
 static size_t item_bytes(const struct item *i) { return sizeof i->message + gn_pad8(i->message.size_bytes); }
 
 // The pieces of one item that are not sent yet.
@@ -68,8 +69,7 @@ static void finish_first(struct gn_output *o)
         o->end = &o->first;
     if (i->slot >= 0)
         gn_staging_release(o->worker->staging, i->slot);
-    else
-        o->queued_bytes -= i->message.size_bytes;
+    o->queued_bytes -= kept_bytes(i);
     atomic_fetch_add_explicit(&o->worker->status->sent_bytes, item_bytes(i), memory_order_relaxed);
     free(i);
 }
@@ -180,9 +180,9 @@ void gn_output_close(struct gn_output *o)
 static bool append(struct gn_output *o, struct item *i)
 {
     pthread_mutex_lock(&o->lock);
-    bool ok = !o->dead && o->queued_bytes + (i->slot < 0 ? i->message.size_bytes : 0) <= GN_OUTPUT_BYTES_MAX;
+    bool ok = !o->dead && o->queued_bytes + kept_bytes(i) <= GN_OUTPUT_BYTES_MAX;
     if (ok) {
-        o->queued_bytes += i->slot < 0 ? i->message.size_bytes : 0;
+        o->queued_bytes += kept_bytes(i);
         *o->end = i;
         o->end = &i->next;
     } else if (!o->dead) {

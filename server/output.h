@@ -12,7 +12,7 @@
 #include "remoting/link.h"
 #include "server/worker.h"
 
-enum { GN_OUTPUT_BYTES_MAX = 64 << 20 }; // queued bodies; a client that asks and never reads is ended there
+enum { GN_OUTPUT_BYTES_MAX = 64 << 20 }; // queued messages; a client that asks and never reads is ended there
 
 struct gn_output;
 

@@ -147,8 +147,9 @@ CUresult gn_run_read(struct gn_worker *w, struct gn_request *q, const struct gn_
 struct arrival { // of a piece of an asynchronous copy, told by the stream itself
     struct gn_worker *worker;
     uint64_t transfer, offset, size_bytes;
-    int slot;
+    int slot; // -1: there is no more data, the copy failed with `code`
     bool last;
+    CUresult code;
 };
 
 static void tell_done(struct gn_worker *w, uint64_t transfer, CUresult r)
@@ -162,9 +163,10 @@ static void tell_done(struct gn_worker *w, uint64_t transfer, CUresult r)
 static void arrived(void *data)
 {
     struct arrival *a = data;
-    push_data(a->worker, a->transfer, a->offset, a->size_bytes, a->slot);
+    if (a->slot >= 0)
+        push_data(a->worker, a->transfer, a->offset, a->size_bytes, a->slot);
     if (a->last)
-        tell_done(a->worker, a->transfer, CUDA_SUCCESS);
+        tell_done(a->worker, a->transfer, a->code);
     else
         gn_output_flush(a->worker->output);
     free(a);
@@ -192,6 +194,18 @@ static CUresult read_piece_async(struct gn_worker *w, const struct arrival *like
     return r;
 }
 
+// The copy has failed. Pieces that the stream has still to bring go first: after the word that it is over the client takes no more.
+static void fail_read_async(struct gn_worker *w, uint64_t transfer, CUresult code, CUstream stream, bool begun)
+{
+    struct arrival *a = begun ? malloc(sizeof *a) : NULL;
+    if (a)
+        *a = (struct arrival){.worker = w, .transfer = transfer, .slot = -1, .last = true, .code = code};
+    if (a && GN_DRIVER(w, cuLaunchHostFunc, stream, arrived, a) == CUDA_SUCCESS)
+        return;
+    free(a);
+    tell_done(w, transfer, code);
+}
+
 CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const struct gn_args_read_async *a, struct gn_out_read_async *o)
 {
     (void)o;
@@ -205,15 +219,16 @@ CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const stru
     CUresult r = CUDA_SUCCESS;
     if (!gn_find_stream(w, q, a->stream, &stream))
         r = CUDA_ERROR_INVALID_HANDLE;
-    for (uint64_t offset = 0; !r && offset < size;) {
+    uint64_t offset = 0;
+    while (!r && offset < size) {
         struct gn_piece piece = gn_device_box_piece(&box, offset, w->limits.chunk_bytes);
         uint64_t bytes = gn_piece_bytes(&piece);
         struct arrival like = {.worker = w, .transfer = a->transfer, .offset = offset, .size_bytes = bytes, .last = offset + bytes == size};
         r = read_piece_async(w, &like, &piece, stream);
-        offset += bytes;
+        offset += r ? 0 : bytes;
     }
     if (r)
-        tell_done(w, a->transfer, r);
+        fail_read_async(w, a->transfer, r, stream, offset);
     return r;
 }
 

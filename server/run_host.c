@@ -13,13 +13,17 @@
 #include "server/run.h"
 #include "server/staging.h"
 
-enum { PULL_SLOTS = 4 }; // pieces of one copy under way: enough to overlap the network with the device
+enum {
+    PULL_SLOTS = 4,            // pieces of one copy under way: enough to overlap the network with the device; as many slots and gates
+    PULL_PIECES_MAX = 1 << 17, // of one copy: 64 GiB in pieces of the usual size; 6 MiB of the server's own memory
+};
 
 struct host_call {
     struct host_call *next;
     struct gn_worker *worker;
     uint64_t token;
     struct gn_pass pass;
+    bool asked; // the stream is there and the client knows
 };
 
 struct pull_piece {
@@ -33,7 +37,7 @@ struct pull { // one copy
     struct pull *next;
     struct gn_worker *worker;
     uint64_t transfer;
-    uint32_t count;
+    uint32_t count, gates; // gates: taken
     struct pull_piece pieces[];
 };
 
@@ -52,7 +56,21 @@ int gn_pulls_open(struct gn_pulls **pulls)
     return 0;
 }
 
-// A gate, waiting for one where all are in use.
+void gn_pulls_close(struct gn_pulls *all)
+{
+    for (struct host_call *c = all->calls, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    for (struct pull *p = all->pulls, *next; p; p = next) {
+        next = p->next;
+        free(p);
+    }
+    pthread_mutex_destroy(&all->lock);
+    free(all);
+}
+
+// A gate, waiting for one where all are in use. false: the session is over.
 static bool take_gate(struct gn_worker *w, struct gn_pass *pass)
 {
     if (gn_gate_take(w, pass))
@@ -60,6 +78,8 @@ static bool take_gate(struct gn_worker *w, struct gn_pass *pass)
     gn_commands_aside(w);
     while (!gn_gate_take(w, pass)) {
         struct timespec pause = {.tv_nsec = 100000};
+        if (gn_gates_stopped(w))
+            return false;
         nanosleep(&pause, NULL);
     }
     return true;
@@ -69,18 +89,23 @@ static bool take_gate(struct gn_worker *w, struct gn_pass *pass)
 
 static void call_client(void *data)
 {
-    const struct host_call *call = data;
+    struct host_call *call = data;
+    struct gn_worker *w = call->worker;
     struct gn_message m = {.kind = GN_MESSAGE_HOST, .id = call->token};
-    gn_output_push(call->worker->output, &m, NULL);
-    gn_output_flush(call->worker->output);
+    pthread_mutex_lock(&w->pulls->lock);
+    call->asked = true; // from here on the client may answer, which frees the call
+    pthread_mutex_unlock(&w->pulls->lock);
+    gn_output_push(w->output, &m, NULL);
+    gn_output_flush(w->output);
 }
 
-static struct host_call *unlink_call(struct gn_pulls *p, uint64_t token)
+// The call that the client has been asked for under this token, or the one given, off the list.
+static struct host_call *unlink_call(struct gn_pulls *p, uint64_t token, const struct host_call *given)
 {
     struct host_call *found = NULL;
     pthread_mutex_lock(&p->lock);
     for (struct host_call **at = &p->calls; *at; at = &(*at)->next)
-        if ((*at)->token == token) {
+        if (given ? *at == given : (*at)->asked && (*at)->token == token) {
             found = *at;
             *at = found->next;
             break;
@@ -99,7 +124,10 @@ CUresult gn_run_host_function(struct gn_worker *w, struct gn_request *q, const s
     if (!call)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *call = (struct host_call){.worker = w, .token = a->token};
-    take_gate(w, &call->pass);
+    if (!take_gate(w, &call->pass)) {
+        free(call);
+        return CUDA_ERROR_DEINITIALIZED;
+    }
     struct gn_pass pass = call->pass;
     pthread_mutex_lock(&w->pulls->lock);
     call->next = w->pulls->calls;
@@ -107,7 +135,7 @@ CUresult gn_run_host_function(struct gn_worker *w, struct gn_request *q, const s
     pthread_mutex_unlock(&w->pulls->lock);
     CUresult r = GN_DRIVER(w, cuLaunchHostFunc, stream, call_client, call);
     if (r) { // nobody will ever answer
-        free(unlink_call(w->pulls, a->token));
+        free(unlink_call(w->pulls, 0, call));
         gn_gate_pass(w, pass);
         return r;
     }
@@ -116,7 +144,7 @@ CUresult gn_run_host_function(struct gn_worker *w, struct gn_request *q, const s
 
 bool gn_host_done(struct gn_worker *w, uint64_t token)
 {
-    struct host_call *call = unlink_call(w->pulls, token);
+    struct host_call *call = unlink_call(w->pulls, token, NULL);
     if (call)
         gn_gate_pass(w, call->pass);
     free(call);
@@ -142,7 +170,7 @@ struct pull_step { // a point of the stream: before the first piece, or behind p
     bool first;
 };
 
-static void forget_pull(struct pull *p)
+static void unlink_pull(struct pull *p)
 {
     struct gn_pulls *all = p->worker->pulls;
     pthread_mutex_lock(&all->lock);
@@ -152,7 +180,6 @@ static void forget_pull(struct pull *p)
             break;
         }
     pthread_mutex_unlock(&all->lock);
-    free(p);
 }
 
 static void step(void *data)
@@ -167,8 +194,10 @@ static void step(void *data)
         ask_piece(p, s.index + PULL_SLOTS); // its slot has just been read by the device
     } else {
         gn_staging_release(p->worker->staging, p->pieces[s.index].slot);
-        if (s.index + 1 == p->count)
-            forget_pull(p);
+        if (s.index + 1 == p->count) {
+            unlink_pull(p);
+            free(p);
+        }
     }
 }
 
@@ -188,6 +217,8 @@ static struct pull *plan(struct gn_worker *w, const struct gn_device_box *box, u
 {
     uint32_t count = 0;
     for (uint64_t offset = 0; offset < size; count++) {
+        if (count == PULL_PIECES_MAX)
+            return NULL;
         struct gn_piece piece = gn_device_box_piece(box, offset, w->limits.chunk_bytes);
         offset += gn_piece_bytes(&piece);
     }
@@ -206,23 +237,59 @@ static struct pull *plan(struct gn_worker *w, const struct gn_device_box *box, u
     return p;
 }
 
-// Everything the stream has to do for the copy. After an error in the middle the context is lost, and the session with it: what was taken
-// stays taken until its end.
-static CUresult enqueue(struct gn_worker *w, CUstream stream, struct pull *p, const struct gn_device_box *box)
+// Everything the stream has to do for the copy. A piece that the driver refuses is asked for and thrown away: the client is told of all of them,
+// and the first error is the copy's. When the stream itself takes nothing more the context is lost, and the session with it: what was taken stays
+// taken until its end. *begun: the stream has something that will use p.
+static CUresult enqueue(struct gn_worker *w, CUstream stream, struct pull *p, const struct gn_device_box *box, bool *begun)
 {
-    CUresult r = add_step(w, stream, p, 0, true);
+    CUresult r = add_step(w, stream, p, 0, true), refused = CUDA_SUCCESS;
     uint32_t count = p->count;
+    *begun = !r;
     for (uint32_t i = 0; !r && i < count; i++) {
         // p lives until the last step has run, which is enqueued below in the last round.
         struct pull_piece *piece = &p->pieces[i];
         struct gn_piece to = gn_device_box_piece(box, piece->offset, w->limits.chunk_bytes);
         r = gn_gate_wait(w, stream, piece->pass);
-        if (!r)
-            r = gn_piece_write(w, &to, gn_staging_data(w->staging, piece->slot), stream);
-        if (!r)
-            r = add_step(w, stream, p, i, false);
+        if (r)
+            break;
+        if (!refused)
+            refused = gn_piece_write(w, &to, gn_staging_data(w->staging, piece->slot), stream);
+        r = add_step(w, stream, p, i, false);
     }
-    return r;
+    return r ? r : refused;
+}
+
+// A slot and a gate for each of the first pieces; those behind them use the same again.
+static CUresult equip(struct gn_worker *w, struct pull *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct pull_piece *piece = &p->pieces[i];
+        if (i >= PULL_SLOTS) {
+            piece->slot = p->pieces[i - PULL_SLOTS].slot;
+            piece->pass = p->pieces[i - PULL_SLOTS].pass;
+            gn_gate_again(w, &piece->pass);
+            continue;
+        }
+        if (!take_gate(w, &piece->pass))
+            return CUDA_ERROR_DEINITIALIZED;
+        p->gates = i + 1;
+        piece->slot = gn_staging_take_out(w->staging);
+        if (piece->slot < 0)
+            return CUDA_ERROR_DEINITIALIZED;
+    }
+    return CUDA_SUCCESS;
+}
+
+static void unequip(struct gn_worker *w, const struct pull *p)
+{
+    for (uint32_t i = 0; i < p->gates; i++) {
+        uint32_t last = i;
+        while (last + PULL_SLOTS < p->count && p->gates == PULL_SLOTS)
+            last += PULL_SLOTS;
+        gn_gate_pass(w, p->pieces[last].pass);
+        if (p->pieces[i].slot >= 0)
+            gn_staging_release(w->staging, p->pieces[i].slot);
+    }
 }
 
 CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const struct gn_args_write_pull *a, struct gn_out_write_pull *o)
@@ -237,45 +304,51 @@ CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const stru
     }
     struct pull *p = gn_find_stream(w, q, a->stream, &stream) ? plan(w, &box, size, a->transfer) : NULL;
     CUresult r = q->dropped || q->error ? CUDA_ERROR_INVALID_HANDLE : p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-    if (!r && (p->count > PULL_SLOTS || gn_gates_busy(w)))
-        gn_commands_aside(w); // slots and gates are taken below, and the driver's queue may fill up
-    int slots[PULL_SLOTS];
-    for (uint32_t i = 0; !r && i < p->count; i++) {
-        if (i < PULL_SLOTS && (slots[i] = gn_staging_take_out(w->staging)) < 0)
-            r = CUDA_ERROR_DEINITIALIZED;
-        p->pieces[i].slot = r ? -1 : slots[i % PULL_SLOTS];
-        if (!r)
-            take_gate(w, &p->pieces[i].pass);
-    }
+    bool begun = false;
+    // Slots may be held by streams that wait for the client, and the driver's queue may fill up.
+    if (!r)
+        gn_commands_aside(w);
+    if (!r)
+        r = equip(w, p);
     if (!r) {
         pthread_mutex_lock(&w->pulls->lock);
         p->next = w->pulls->pulls;
         w->pulls->pulls = p;
         pthread_mutex_unlock(&w->pulls->lock);
-        r = enqueue(w, stream, p, &box);
+        r = enqueue(w, stream, p, &box, &begun);
+        if (!begun)
+            unlink_pull(p);
     }
-    if (r) {
+    if (p && !begun) {
+        unequip(w, p);
+        free(p);
+    }
+    if (!begun) { // the client learns here that nobody will ask
         struct gn_message m = {.kind = GN_MESSAGE_DONE, .id = a->transfer, .code = (int32_t)r};
         gn_output_push(w->output, &m, NULL);
     }
     return r;
 }
 
-static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, uint64_t offset)
+// The piece that the client has been asked for and has not sent. *last: nothing behind it uses its gate.
+static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, uint64_t offset, bool *last)
 {
     for (struct pull *p = all->pulls; p; p = p->next)
         if (p->transfer == transfer)
-            for (uint32_t i = 0; i < p->count; i++)
-                if (p->pieces[i].offset == offset)
+            for (uint32_t i = 0; i < p->count && (p->pieces[i].asked || p->pieces[i].arrived); i++)
+                if (p->pieces[i].offset == offset && !p->pieces[i].arrived) {
+                    *last = i + PULL_SLOTS >= p->count;
                     return &p->pieces[i];
+                }
     return NULL;
 }
 
 void *gn_pull_place(struct gn_worker *w, uint64_t transfer, uint64_t offset, uint64_t size_bytes)
 {
     pthread_mutex_lock(&w->pulls->lock);
-    const struct pull_piece *piece = find_piece(w->pulls, transfer, offset);
-    void *place = piece && piece->asked && !piece->arrived && piece->size_bytes == size_bytes ? gn_staging_data(w->staging, piece->slot) : NULL;
+    bool last;
+    const struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &last);
+    void *place = piece && piece->size_bytes == size_bytes ? gn_staging_data(w->staging, piece->slot) : NULL;
     pthread_mutex_unlock(&w->pulls->lock);
     return place;
 }
@@ -283,9 +356,12 @@ void *gn_pull_place(struct gn_worker *w, uint64_t transfer, uint64_t offset, uin
 void gn_pull_arrived(struct gn_worker *w, uint64_t transfer, uint64_t offset)
 {
     pthread_mutex_lock(&w->pulls->lock);
-    struct pull_piece *piece = find_piece(w->pulls, transfer, offset);
-    struct gn_pass pass = piece->pass;
-    piece->arrived = true;
+    bool last = false;
+    struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &last);
+    struct gn_pass pass = piece ? piece->pass : (struct gn_pass){0};
+    if (piece)
+        piece->arrived = true;
     pthread_mutex_unlock(&w->pulls->lock);
-    gn_gate_pass(w, pass);
+    if (piece) // gone when the session ended meanwhile and every stream went on
+        last ? gn_gate_pass(w, pass) : gn_gate_open(w, pass);
 }

@@ -18,11 +18,13 @@ struct job {
 struct gn_waiters {
     struct gn_worker *worker;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, gone;
     struct job *first, **end;
-    int threads, idle;
+    int jobs, threads, idle; // jobs: that no thread has taken
+    bool closing;
     struct gn_wait_pair pairs[PAIRS_KEPT];
     int pair_count;
+    uint64_t epoch; // of the contexts: how many have died
 };
 
 int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w)
@@ -34,28 +36,55 @@ int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w)
     v->end = &v->first;
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->work, NULL);
+    pthread_cond_init(&v->gone, NULL);
     *waiters = v;
     return 0;
+}
+
+void gn_waiters_close(struct gn_waiters *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->closing = true;
+    pthread_cond_broadcast(&v->work);
+    while (v->threads)
+        pthread_cond_wait(&v->gone, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+    pthread_mutex_destroy(&v->lock);
+    pthread_cond_destroy(&v->work);
+    pthread_cond_destroy(&v->gone);
+    free(v);
+}
+
+// With the lock: the oldest job, or NULL when there will be none.
+static struct job *next_job(struct gn_waiters *v)
+{
+    v->idle++;
+    while (!v->first && !v->closing)
+        pthread_cond_wait(&v->work, &v->lock);
+    v->idle--;
+    struct job *job = v->first;
+    if (job) {
+        v->first = job->next;
+        v->jobs--;
+        if (!v->first)
+            v->end = &v->first;
+    }
+    return job;
 }
 
 static void *serve(void *waiters)
 {
     struct gn_waiters *v = waiters;
     pthread_mutex_lock(&v->lock);
-    for (;;) {
-        v->idle++;
-        while (!v->first)
-            pthread_cond_wait(&v->work, &v->lock);
-        v->idle--;
-        struct job *job = v->first;
-        v->first = job->next;
-        if (!v->first)
-            v->end = &v->first;
+    for (struct job *job; (job = next_job(v));) {
         pthread_mutex_unlock(&v->lock);
         job->run(v->worker, job->data);
         free(job);
         pthread_mutex_lock(&v->lock);
     }
+    v->threads--;
+    pthread_cond_signal(&v->gone);
+    pthread_mutex_unlock(&v->lock);
     return NULL;
 }
 
@@ -68,12 +97,15 @@ CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void 
     job->run = run;
     memcpy(job->data, data, data_bytes);
     pthread_mutex_lock(&v->lock);
+    if (v->jobs >= GN_JOBS_MAX) {
+        pthread_mutex_unlock(&v->lock);
+        free(job);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     *v->end = job;
     v->end = &job->next;
-    int waiting = 0;
-    for (struct job *j = v->first; j; j = j->next)
-        waiting++;
-    bool start = waiting > v->idle && v->threads < GN_WAITERS_MAX;
+    v->jobs++;
+    bool start = v->jobs > v->idle && v->threads < GN_WAITERS_MAX;
     v->threads += start;
     pthread_cond_signal(&v->work);
     pthread_mutex_unlock(&v->lock);
@@ -91,6 +123,7 @@ CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void 
     if (alone && v->first == job) {
         v->first = NULL;
         v->end = &v->first;
+        v->jobs--;
         free(job);
     }
     pthread_mutex_unlock(&v->lock);
@@ -109,6 +142,7 @@ CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair)
             v->pairs[i] = v->pairs[--v->pair_count];
             found = true;
         }
+    pair->epoch = v->epoch;
     pthread_mutex_unlock(&v->lock);
     if (found)
         return CUDA_SUCCESS;
@@ -127,11 +161,13 @@ void gn_wait_pair_give(struct gn_worker *w, const struct gn_wait_pair *pair)
 {
     struct gn_waiters *v = w->waiters;
     pthread_mutex_lock(&v->lock);
-    bool kept = v->pair_count < PAIRS_KEPT;
+    // A context has died meanwhile. If it was this one the pair has died with it, and the next context may lie at the same address.
+    bool doubtful = pair->epoch != v->epoch;
+    bool kept = !doubtful && v->pair_count < PAIRS_KEPT;
     if (kept)
         v->pairs[v->pair_count++] = *pair;
     pthread_mutex_unlock(&v->lock);
-    if (kept)
+    if (kept || doubtful)
         return;
     w->driver.calls.cuEventDestroy_v2(pair->event);
     w->driver.calls.cuStreamDestroy_v2(pair->stream);
@@ -141,6 +177,7 @@ void gn_wait_context_gone(struct gn_worker *w, CUcontext context)
 {
     struct gn_waiters *v = w->waiters;
     pthread_mutex_lock(&v->lock);
+    v->epoch++;
     for (int i = 0; i < v->pair_count;) {
         if (v->pairs[i].context == context)
             v->pairs[i] = v->pairs[--v->pair_count];

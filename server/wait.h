@@ -6,10 +6,14 @@
 
 #include "server/dispatch.h"
 
-enum { GN_WAITERS_MAX = 4096 }; // beyond, the job waits for a thread: more threads of one program never wait at once
+enum {
+    GN_WAITERS_MAX = 4096, // beyond, the job waits for a thread: more threads of one program never wait at once
+    GN_JOBS_MAX = 1 << 16, // that wait for a thread; a client that goes on asking is refused
+};
 
 struct gn_waiters;
 int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w);
+void gn_waiters_close(struct gn_waiters *waiters); // when its jobs are done
 
 // Runs `run(w, job)` on a waiting thread; `job` is copied.
 enum { GN_JOB_BYTES = 192 };
@@ -20,6 +24,7 @@ struct gn_wait_pair {
     CUevent event;
     CUstream stream;
     CUcontext context;
+    uint64_t epoch;
 };
 CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair);
 void gn_wait_pair_give(struct gn_worker *w, const struct gn_wait_pair *pair);

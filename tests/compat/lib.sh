@@ -54,8 +54,8 @@ stop_server() {
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.05
     done
-    kill -KILL "$pid" 2>/dev/null
-    wait "$pid" 2>/dev/null
+    kill -KILL "$pid" 2>/dev/null || : # it has gone already
+    wait "$pid" 2>/dev/null || :
     return 0
 }
 

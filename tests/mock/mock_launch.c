@@ -17,6 +17,7 @@ struct shape { // of a launch
     uint64_t grid[3], block[3], cluster[3];
     uint32_t dynamic_shared_bytes;
     bool cooperative;
+    bool by_kernel; // the program gave a CUkernel
 };
 
 struct launch_op {
@@ -102,16 +103,23 @@ static CUresult run_launch(struct mock_op *op)
 
 // --- what is refused at the call
 
+// The runtime launches by CUkernel and hands the driver's code on as its own, and its programs see cudaErrorInvalidConfiguration for
+// dimensions that no device takes. A launch of a CUfunction gets CUDA_ERROR_INVALID_VALUE for the same.
+#define RUNTIME_INVALID_CONFIGURATION ((CUresult)9)
+
 static CUresult check_dimensions(const struct shape *s, const struct mock_function *f)
 {
     static const uint64_t grid_max[3] = {MOCK_GRID_X_MAX, MOCK_GRID_YZ_MAX, MOCK_GRID_YZ_MAX};
     static const uint64_t block_max[3] = {MOCK_BLOCK_X_MAX, MOCK_BLOCK_Y_MAX, MOCK_BLOCK_Z_MAX};
     const struct ptx_func_info *info = f->info;
     uint64_t threads = s->block[0] * s->block[1] * s->block[2];
+    CUresult impossible = s->by_kernel ? RUNTIME_INVALID_CONFIGURATION : CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < 3; i++)
         if (!s->grid[i] || s->grid[i] > grid_max[i] || !s->block[i] || s->block[i] > block_max[i])
-            return CUDA_ERROR_INVALID_VALUE;
-    if (threads > MOCK_BLOCK_THREADS_MAX || threads > info->max_threads)
+            return impossible;
+    if (threads > MOCK_BLOCK_THREADS_MAX)
+        return impossible;
+    if (threads > info->max_threads)
         return CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < 3 && info->required_block[0]; i++)
         if (s->block[i] != info->required_block[i])
@@ -226,6 +234,7 @@ static CUresult launch(CUfunction handle, struct shape *shape, CUstream stream, 
     if (r != CUDA_SUCCESS)
         return r;
     mock_code_complete(f->module->code, (size_t)(f->info - f->module->code->kernels));
+    shape->by_kernel = gn_handle_kind((uint64_t)(uintptr_t)handle) == GN_KIND_KERNEL;
     r = check(shape, f);
     return r == CUDA_SUCCESS ? submit(f, shape, s, params, extra) : r;
 }

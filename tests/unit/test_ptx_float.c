@@ -188,7 +188,8 @@ static void halves(void **state)
     t_one("fma.rn.relu.f16 %r16, %ha0, %ha1, %ha2;", "r16", 0x3c00, 0xbc00, 0, 0);
     t_one("set.eq.f16x2.f16x2 %r32, %ra0, %ra1;", "r32", 0x3c004000, 0x3c003c00, 0, 0x3c000000);
     // The tie is broken by a number far below the double's last bit.
-    t_one("fma.rn.bf16 %r16, %ha0, %ha1, %ha2;", "r16", 0x3f81, 0x3fa0, 0x0080, 0x3fa1);
+    t_one("fma.rn.bf16 %r16, %ha0, %ha1, %ha2;", "r16", 0x3f81, 0x3fc0, 0, 0x3fc2);
+    t_one("fma.rn.bf16 %r16, %ha0, %ha1, %ha2;", "r16", 0x3f81, 0x3fc0, 0x8080, 0x3fc1);
 }
 
 int main(void)
