@@ -5,7 +5,10 @@
 #include <errno.h>
 
 static int height(const struct gn_region *r) { return r ? r->height : 0; }
-static uint64_t last(const struct gn_region *r) { return r->start + (r->size_bytes - 1); } // of its bytes: never wraps
+static uint64_t last(const struct gn_region *r)
+{
+    return r->start + (r->size_bytes - 1);
+} // of its bytes: never wraps
 
 static void measure(struct gn_region *r)
 {
@@ -111,7 +114,8 @@ int gn_region_remove(struct gn_region_map *map, struct gn_region *region)
     if (!*link)
         return -ENOENT;
     if (region->left && region->right) {
-        // The next node in order takes its place. The way to it begins with the link region->right, which is next->right afterwards.
+        // The next node in order takes its place. The way to it begins with the link region->right, which is
+        // next->right afterwards.
         path.links[path.depth++] = link;
         int below = path.depth;
         struct gn_region *next = take_first(&region->right, &path);
@@ -151,7 +155,7 @@ struct gn_region *gn_region_find_all(const struct gn_region_map *map, uint64_t a
 struct gn_region *gn_region_from(const struct gn_region_map *map, uint64_t address)
 {
     struct gn_region *best = NULL;
-    for (struct gn_region *r = map->root; r; ) {
+    for (struct gn_region *r = map->root; r;) {
         if (address <= last(r)) {
             best = r;
             r = r->left;

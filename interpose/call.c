@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every call's beginning and end, and how its commands reach the server. The beginning is on the path of every launch: no lock, no clock
-// unless statistics ask for it, no read-modify-write on shared memory.
+// Every call's beginning and end, and how its commands reach the server. The beginning is on the path of
+// every launch: no lock, no clock unless statistics ask for it, no read-modify-write on shared memory.
 #include <errno.h>
 
 #include "api_wire.h"
@@ -15,7 +15,8 @@
 
 struct gn_shim gn_shim;
 
-// A posted command's error that no call has told the program yet, because the one that brought it here may not tell of earlier ones.
+// A posted command's error that no call has told the program yet, because the one that brought it here may
+// not tell of earlier ones.
 static _Atomic int untold;
 
 static inline __attribute__((always_inline)) CUresult enter_remote(struct gn_call *c, unsigned flags)
@@ -24,6 +25,8 @@ static inline __attribute__((always_inline)) CUresult enter_remote(struct gn_cal
     c->context = gn_context_current(c->thread, &r);
     if (r == CUDA_ERROR_CONTEXT_IS_DESTROYED)
         c->context = NULL; // nor may the server be sent there: it knows no such context, or not yet
+    if (__builtin_expect(c->thread->in_host_function, 0) && gn_api[c->op].class != GN_LOCAL)
+        return CUDA_ERROR_NOT_PERMITTED;
     return flags & GN_API_CTX ? r : CUDA_SUCCESS;
 }
 
@@ -32,14 +35,14 @@ static CUresult enter_otherwise(struct gn_call *c, enum gn_mode mode)
 {
     const struct gn_api *api = &gn_api[c->op];
     switch (mode) {
-    case GN_MODE_LOCAL:
-        return gn_local_enter(c);
+    case GN_MODE_LOCAL: return gn_local_enter(c);
     case GN_MODE_COLD:
         if (!(api->flags & GN_API_NOINIT))
             return CUDA_ERROR_NOT_INITIALIZED;
         return gn_local_wanted() ? gn_local_enter_cold(c) : CUDA_SUCCESS;
     case GN_MODE_FORKED:
-        return api->flags & GN_API_NOINIT && api->class == GN_LOCAL ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
+        return api->flags & GN_API_NOINIT && api->class == GN_LOCAL ? CUDA_SUCCESS
+                                                                    : CUDA_ERROR_NOT_INITIALIZED;
     default: // GN_MODE_OVER: what was learned stays true, but nothing can be done any more
         if (api->class == GN_POSTED || api->class == GN_SYNC)
             return CUDA_ERROR_DEVICE_UNAVAILABLE;
@@ -108,14 +111,15 @@ static CUresult not_sent(int status)
     return gn_error_from_errno(status);
 }
 
-// The first command that failed at the server since it was last asked: said once a call, and if the error is of the ruinous kind, the context
-// keeps it.
+// The first command that failed at the server since it was last asked: said once a call, and if the error is
+// of the ruinous kind, the context keeps it.
 static void take_note(struct gn_call *c, const struct gn_latched *latched)
 {
     static _Atomic uint8_t said[GN_OPS];
     const char *call = latched->op < GN_OPS ? gn_api[latched->op].name : NULL;
     const char *name = gn_error_name((CUresult)latched->code);
-    bool first = latched->op >= GN_OPS || !atomic_exchange_explicit(&said[latched->op], 1, memory_order_relaxed);
+    bool first =
+        latched->op >= GN_OPS || !atomic_exchange_explicit(&said[latched->op], 1, memory_order_relaxed);
     gn_log(first ? GN_LOG_WARN : GN_LOG_DEBUG, "%s failed at the server: %s (%d)", call ? call : "a command",
            name ? name : "an unknown code", latched->code);
     if (c->context)
@@ -127,10 +131,12 @@ static void tell_later(struct gn_call *c, int32_t code)
 {
     int none = 0;
     if (code && !(c->context && gn_error_is_sticky((CUresult)code)))
-        atomic_compare_exchange_strong_explicit(&untold, &none, code, memory_order_relaxed, memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&untold, &none, code, memory_order_relaxed,
+                                                memory_order_relaxed);
 }
 
-CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code, const struct gn_latched *latched)
+CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code,
+                     const struct gn_latched *latched)
 {
     (void)op;
     if (status)
@@ -155,15 +161,17 @@ CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code, c
     return (CUresult)(earlier ? earlier : latched->code);
 }
 
-// GENIE_OPT=-post: the command has been carried out when its call returns, so its error is that call's own. Any answer shows that, as the
-// server goes through the commands in their order; the limit asked for is of no interest.
+// GENIE_OPT=-post: the command has been carried out when its call returns, so its error is that call's own.
+// Any answer shows that, as the server goes through the commands in their order; the limit asked for is of no
+// interest.
 static CUresult wait_for_posted(struct gn_call *c)
 {
     struct gn_args_context_get_limit a = {.limit = CU_LIMIT_STACK_SIZE};
     struct gn_out_context_get_limit o = {0};
     struct gn_latched latched = {0};
     int32_t code = 0;
-    int status = gn_session_ask(gn_shim.session, gn_context_id(c), GN_OP_context_get_limit, &a, &o, &code, &latched);
+    int status =
+        gn_session_ask(gn_shim.session, gn_context_id(c), GN_OP_context_get_limit, &a, &o, &code, &latched);
     if (status)
         return not_sent(status);
     if (latched.code)

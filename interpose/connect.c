@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connecting: the socket, hello and welcome, the link, the session. Everything here is done with the socket itself, blocking and with a time
-// limit, until the session takes over.
+// Connecting: the socket, hello and welcome, the link, the session. Everything here is done with the socket
+// itself, blocking and with a time limit, until the session takes over.
 #include "interpose/connect.h"
 
 #include <errno.h>
@@ -99,7 +99,8 @@ static int introduce(int fd, struct gn_welcome *welcome, char *why, size_t why_b
         return -1;
     }
     if (welcome->version != GN_WIRE_VERSION) {
-        snprintf(why, why_bytes, "it chose protocol version %u, this client speaks %u", welcome->version, GN_WIRE_VERSION);
+        snprintf(why, why_bytes, "it chose protocol version %u, this client speaks %u", welcome->version,
+                 GN_WIRE_VERSION);
         return -1;
     }
     return 0;
@@ -117,7 +118,8 @@ static int open_session(int fd, struct gn_session **session, const struct gn_wel
         return -1;
     }
     if (fell_back)
-        gn_log(GN_LOG_INFO, "io_uring is refused here (%s): plain sockets serve", strerror(fell_back < 0 ? -fell_back : fell_back));
+        gn_log(GN_LOG_INFO, "io_uring is refused here (%s): plain sockets serve",
+               strerror(fell_back < 0 ? -fell_back : fell_back));
     const struct gn_session_config config = {
         .ring_bytes = gn_options.ring_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
@@ -132,17 +134,20 @@ static int open_session(int fd, struct gn_session **session, const struct gn_wel
     return error ? -1 : 0;
 }
 
-int gn_connect(struct gn_session **session, struct gn_welcome *welcome, const struct gn_session_events *events, char *why,
-               size_t why_bytes)
+int gn_connect(struct gn_session **session, struct gn_welcome *welcome,
+               const struct gn_session_events *events, char *why, size_t why_bytes)
 {
     char reason[GN_WHY_BYTES] = "";
     if (!*gn_options.server) {
-        snprintf(why, why_bytes, "no server is named; set GENIE_SERVER to its address, such as gpu-host:41234 or unix:/path");
+        snprintf(why, why_bytes,
+                 "no server is named; set GENIE_SERVER to its address, such as gpu-host:41234 or unix:/path");
         return -1;
     }
     int fd = gn_link_connect(gn_options.server, gn_options.connect_timeout_ms, reason, sizeof reason);
     if (fd < 0) {
-        snprintf(why, why_bytes, "no connection to the server at %.200s: %.200s; is genie-srv running there? (GENIE_SERVER names it)",
+        snprintf(why, why_bytes,
+                 "no connection to the server at %.200s: %.200s; is genie-srv running there? (GENIE_SERVER "
+                 "names it)",
                  gn_options.server, reason);
         return -1;
     }
@@ -154,7 +159,8 @@ int gn_connect(struct gn_session **session, struct gn_welcome *welcome, const st
     } else {
         limit_time(fd, 0);
         if (!open_session(fd, session, welcome, events, reason, sizeof reason)) {
-            void *fitting = realloc(devices, (welcome->device_count + 1) * sizeof *devices); // 64 of them would be much
+            void *fitting =
+                realloc(devices, (welcome->device_count + 1) * sizeof *devices); // 64 of them would be much
             welcome->devices = fitting ? fitting : devices;
             return 0;
         }
@@ -162,6 +168,7 @@ int gn_connect(struct gn_session **session, struct gn_welcome *welcome, const st
     free(devices);
     welcome->devices = NULL;
     welcome->device_count = 0;
-    snprintf(why, why_bytes, "no session with the server at %.200s: %.300s", gn_options.server, devices ? reason : "out of memory");
+    snprintf(why, why_bytes, "no session with the server at %.200s: %.300s", gn_options.server,
+             devices ? reason : "out of memory");
     return -1;
 }

@@ -5,9 +5,9 @@
 
 #include "remoting/session.h"
 
-// Connects to gn_options.server, says hello and opens the session. welcome->devices gets memory that stays. 0, or -1 with a sentence in `why`
-// that tells what to do.
-int gn_connect(struct gn_session **session, struct gn_welcome *welcome, const struct gn_session_events *events, char *why,
-               size_t why_bytes);
+// Connects to gn_options.server, says hello and opens the session. welcome->devices gets memory that stays.
+// 0, or -1 with a sentence in `why` that tells what to do.
+int gn_connect(struct gn_session **session, struct gn_welcome *welcome,
+               const struct gn_session_events *events, char *why, size_t why_bytes);
 
 #endif

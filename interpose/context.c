@@ -13,7 +13,8 @@
 
 static struct gn_context *primaries[GN_DEVICES_MAX];
 static struct gn_context *free_contexts;
-static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER; // the two above; the handle table's lock may be taken under it
+static pthread_mutex_t contexts_lock =
+    PTHREAD_MUTEX_INITIALIZER; // the two above; the handle table's lock may be taken under it
 
 void gn_contexts_forked(void) { pthread_mutex_init(&contexts_lock, NULL); }
 
@@ -99,7 +100,8 @@ void gn_context_ruin(struct gn_context *x, CUresult code)
 {
     int none = 0;
     if (gn_error_is_sticky(code))
-        atomic_compare_exchange_strong_explicit(&x->sticky, &none, (int)code, memory_order_relaxed, memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&x->sticky, &none, (int)code, memory_order_relaxed,
+                                                memory_order_relaxed);
 }
 
 static CUcontext handle_of(const struct gn_context *x)
@@ -189,7 +191,8 @@ CUresult gn_cuCtxGetCurrent(struct gn_call *c, CUcontext *ctx)
 
 static CUresult create(struct gn_call *c, CUcontext *ctx, unsigned flags, CUdevice device)
 {
-    if (!ctx || flags & ~(unsigned)CU_CTX_FLAGS_MASK || (flags & CU_CTX_SCHED_MASK) > CU_CTX_SCHED_BLOCKING_SYNC ||
+    if (!ctx || flags & ~(unsigned)CU_CTX_FLAGS_MASK ||
+        (flags & CU_CTX_SCHED_MASK) > CU_CTX_SCHED_BLOCKING_SYNC ||
         (flags & CU_CTX_SCHED_MASK) == (CU_CTX_SCHED_SPIN | CU_CTX_SCHED_YIELD))
         return CUDA_ERROR_INVALID_VALUE;
     if (!gn_device(device))
@@ -223,20 +226,21 @@ CUresult gn_cuCtxCreate_v2(struct gn_call *c, CUcontext *ctx, unsigned int flags
 }
 
 // A share of the multiprocessors, or a context for graphics, cannot be had from afar.
-CUresult gn_cuCtxCreate_v3(struct gn_call *c, CUcontext *ctx, CUexecAffinityParam *params, int count, unsigned int flags,
-                           CUdevice device)
+CUresult gn_cuCtxCreate_v3(struct gn_call *c, CUcontext *ctx, CUexecAffinityParam *params, int count,
+                           unsigned int flags, CUdevice device)
 {
     if (count < 0 || (count > 0 && !params))
         return CUDA_ERROR_INVALID_VALUE;
     return count ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : create(c, ctx, flags, device);
 }
 
-CUresult gn_cuCtxCreate_v4(struct gn_call *c, CUcontext *ctx, CUctxCreateParams *params, unsigned int flags, CUdevice device)
+CUresult gn_cuCtxCreate_v4(struct gn_call *c, CUcontext *ctx, CUctxCreateParams *params, unsigned int flags,
+                           CUdevice device)
 {
     if (params && params->cigParams)
         return CUDA_ERROR_NOT_SUPPORTED;
-    return gn_cuCtxCreate_v3(c, ctx, params ? params->execAffinityParams : NULL, params ? params->numExecAffinityParams : 0,
-                             flags, device);
+    return gn_cuCtxCreate_v3(c, ctx, params ? params->execAffinityParams : NULL,
+                             params ? params->numExecAffinityParams : 0, flags, device);
 }
 
 static CUresult destroy(struct gn_call *c, struct gn_context *x)

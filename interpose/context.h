@@ -13,17 +13,19 @@ enum {
     GN_LIMITS_MAX = 16, // CUlimit values, remembered once asked
 };
 
-struct gn_context { // never freed: another thread may hold a destroyed one; used again under a new id
+struct gn_context {      // never freed: another thread may hold a destroyed one; used again under a new id
     _Atomic uint64_t id; // handle and wire id; 0 while nobody has it
     CUdevice device;
     bool primary;
     _Atomic bool active; // primary: retained; own: always
-    // What every call that needs the context returns: 0; the error that ruined it; CUDA_ERROR_CONTEXT_IS_DESTROYED for a primary context
-    // that is not retained, so that a call looks at one word only.
+    // What every call that needs the context returns: 0; the error that ruined it;
+    // CUDA_ERROR_CONTEXT_IS_DESTROYED for a primary context that is not retained, so that a call looks at one
+    // word only.
     _Atomic int sticky;
     _Atomic bool ending; // one thread is destroying it
-    unsigned flags, api_version, retain_count; // retain_count: of a primary context, or attachments of an own one
-    unsigned long long unique_id;              // cuCtxGetId
+    unsigned flags, api_version,
+        retain_count;             // retain_count: of a primary context, or attachments of an own one
+    unsigned long long unique_id; // cuCtxGetId
     int least_priority, greatest_priority;
     CUfunc_cache cache_config;
     CUsharedconfig shared_config;
@@ -44,15 +46,17 @@ struct gn_trace_line; // interpose/trace.c
 struct gn_thread { // of one thread; never freed: when it ends, a later thread takes it over with its counts
     uint64_t stack[GN_STACK_MAX]; // ids, bottom first; 0 is "no context"
     unsigned depth;
-    struct gn_context *top;       // the object behind the top of the stack when it was put there, or NULL
+    struct gn_context *top; // the object behind the top of the stack when it was put there, or NULL
     CUstreamCaptureMode capture_mode;
-    unsigned nesting;             // of calls: a call made inside a call is neither counted nor traced
-    uint64_t default_stream, default_stream_context; // the per-thread default stream last used, and its context
-    int number;                   // the system's thread id
-    struct gn_trace_line *line;   // what the trace is saying about the call under way
+    unsigned nesting;      // of calls: a call made inside a call is neither counted nor traced
+    bool in_host_function; // it runs one of the program's: calls that may need the server are not permitted
+    uint64_t default_stream,
+        default_stream_context; // the per-thread default stream last used, and its context
+    int number;                 // the system's thread id
+    struct gn_trace_line *line; // what the trace is saying about the call under way
     struct gn_counts counts;
-    _Atomic bool used;            // by a live thread
-    struct gn_thread *next;       // of all; set before the thread is found there
+    _Atomic bool used;      // by a live thread
+    struct gn_thread *next; // of all; set before the thread is found there
 };
 
 extern __thread struct gn_thread *gn_thread_here;
@@ -67,11 +71,13 @@ extern struct gn_thread *_Atomic gn_threads;
 static inline void gn_count(_Atomic uint64_t *counter, uint64_t more)
 {
     // One writer, so no read-modify-write is needed.
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
 }
 
-// The current context of the thread: the object, or NULL when there is none or it has been destroyed. *result is what a call that needs it
-// returns: CUDA_SUCCESS, CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_CONTEXT_IS_DESTROYED, or the error that ruined it.
+// The current context of the thread: the object, or NULL when there is none or it has been destroyed. *result
+// is what a call that needs it returns: CUDA_SUCCESS, CUDA_ERROR_INVALID_CONTEXT,
+// CUDA_ERROR_CONTEXT_IS_DESTROYED, or the error that ruined it.
 static inline struct gn_context *gn_context_current(struct gn_thread *thread, CUresult *result)
 {
     uint64_t id = thread->depth ? thread->stack[thread->depth - 1] : 0;

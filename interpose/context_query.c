@@ -65,8 +65,8 @@ CUresult gn_cuCtxGetFlags(struct gn_call *c, unsigned int *flags)
     return CUDA_SUCCESS;
 }
 
-// How a thread waits is the session's business, so the scheduling flags are only kept; core dumps and synchronous copies on demand are not
-// carried.
+// How a thread waits is the session's business, so the scheduling flags are only kept; core dumps and
+// synchronous copies on demand are not carried.
 CUresult gn_cuCtxSetFlags(struct gn_call *c, unsigned int flags)
 {
     if (flags & ~(unsigned)CU_CTX_FLAGS_MASK)
@@ -102,11 +102,13 @@ CUresult gn_cuCtxGetSharedMemConfig(struct gn_call *c, CUsharedconfig *config)
     return CUDA_SUCCESS;
 }
 
-// Devices since Volta have one bank size: the setting is accepted and changes nothing, not even what is read back.
+// Devices since Volta have one bank size: the setting is accepted and changes nothing, not even what is read
+// back.
 CUresult gn_check_cuCtxSetSharedMemConfig(struct gn_call *c, CUsharedconfig config)
 {
     (void)c;
-    return (unsigned)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    return (unsigned)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE ? CUDA_ERROR_INVALID_VALUE
+                                                                        : CUDA_SUCCESS;
 }
 
 CUresult gn_cuCtxGetExecAffinity(struct gn_call *c, CUexecAffinityParam *affinity, CUexecAffinityType type)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a copy reaches the server, by where its ends lie:
-//   host to device    the bytes go along with the command (write); or, where something still pending at the server may change a pinned
+//   host to device    the bytes go along with the command (write); or, where something still pending at the
+//   server may change a pinned
 //                     source, the server fetches them when the stream arrives there (write_pull)
-//   device to host    the call waits for the bytes (read); or, into pinned memory, they come later (read_async)
-//   device to device  one command (copy)
-//   host to host      here, after what is in the stream
+//   device to host    the call waits for the bytes (read); or, into pinned memory, they come later
+//   (read_async) device to device  one command (copy) host to host      here, after what is in the stream
 #include "interpose/copy.h"
 
 #include <errno.h>
@@ -36,8 +36,12 @@ static uint64_t chunk_bytes(void)
 
 static struct gn_box host_box(const struct gn_end *end, const struct gn_shape *shape)
 {
-    return (struct gn_box){(uint8_t *)(uintptr_t)end->address, end->pitch_bytes, end->slice_bytes,
-                           shape->width_bytes, shape->rows, shape->slices};
+    return (struct gn_box){(uint8_t *)(uintptr_t)end->address,
+                           end->pitch_bytes,
+                           end->slice_bytes,
+                           shape->width_bytes,
+                           shape->rows,
+                           shape->slices};
 }
 
 static const uint8_t *pack(uint8_t *buffer, const struct gn_end *from, const struct gn_piece *p)
@@ -64,11 +68,15 @@ static CUresult write_pieces(const struct work *w)
     struct gn_piece p;
     CUresult r = CUDA_SUCCESS;
     while (!r && gn_pieces_next(&walk, &p)) {
-        const uint8_t *data = packs ? pack(buffer, &w->from, &p) : (const uint8_t *)(uintptr_t)gn_piece_address(&w->from, &p);
+        const uint8_t *data =
+            packs ? pack(buffer, &w->from, &p) : (const uint8_t *)(uintptr_t)gn_piece_address(&w->from, &p);
         size_t size_bytes = p.width_bytes * p.rows;
-        struct gn_args_write args = {w->stream, gn_piece_address(&w->to, &p), w->to.pitch_bytes, p.width_bytes, p.rows, data, size_bytes};
+        struct gn_args_write args = {
+            w->stream, gn_piece_address(&w->to, &p), w->to.pitch_bytes, p.width_bytes, p.rows, data,
+            size_bytes};
         r = gn_posted(w->c, GN_OP_write,
-                      gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data, size_bytes));
+                      gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data,
+                                              size_bytes));
     }
     free(buffer);
     return r;
@@ -76,21 +84,30 @@ static CUresult write_pieces(const struct work *w)
 
 static CUresult write_pull(const struct work *w)
 {
-    struct gn_args_write_pull args = {w->stream, w->to.address, w->to.pitch_bytes, w->to.slice_bytes, w->shape.width_bytes,
-                                      w->shape.rows, w->shape.slices, 0};
+    struct gn_args_write_pull args = {w->stream,
+                                      w->to.address,
+                                      w->to.pitch_bytes,
+                                      w->to.slice_bytes,
+                                      w->shape.width_bytes,
+                                      w->shape.rows,
+                                      w->shape.slices,
+                                      0};
     struct gn_box box = host_box(&w->from, &w->shape);
-    return gn_posted(w->c, GN_OP_write_pull, gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box));
+    return gn_posted(w->c, GN_OP_write_pull,
+                     gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box));
 }
 
 static CUresult to_device(const struct work *w)
 {
     CUresult r = CUDA_SUCCESS;
-    // A host function in the stream may be about to write the source. A real driver reads pageable memory after the stream has come to here.
+    // A host function in the stream may be about to write the source. A real driver reads pageable memory
+    // after the stream has come to here.
     if (!w->pinned && !w->async && gn_host_functions_pending())
         r = gn_stream_wait(w->c, w->stream);
     if (!r)
         r = w->pinned && gn_session_host_pending(gn_shim.session) ? write_pull(w) : write_pieces(w);
-    // From pinned memory the device reads by itself: the call is back when it has, and work of any other stream finds the data.
+    // From pinned memory the device reads by itself: the call is back when it has, and work of any other
+    // stream finds the data.
     if (!r && w->pinned && !w->async)
         r = gn_stream_wait(w->c, w->stream);
     return r;
@@ -99,15 +116,22 @@ static CUresult to_device(const struct work *w)
 static CUresult to_host(const struct work *w)
 {
     // read and read_async have the same arguments.
-    struct gn_args_read args = {w->stream, w->from.address, w->from.pitch_bytes, w->from.slice_bytes, w->shape.width_bytes,
-                                w->shape.rows, w->shape.slices, 0};
+    struct gn_args_read args = {w->stream,
+                                w->from.address,
+                                w->from.pitch_bytes,
+                                w->from.slice_bytes,
+                                w->shape.width_bytes,
+                                w->shape.rows,
+                                w->shape.slices,
+                                0};
     struct gn_box box = host_box(&w->to, &w->shape);
     uint64_t context = gn_context_id(w->c);
     if (w->pinned && w->async) {
         struct gn_args_read_async async_args;
         static_assert(sizeof async_args == sizeof args, "the two reads have the same arguments");
         memcpy(&async_args, &args, sizeof args);
-        return gn_posted(w->c, GN_OP_read_async, gn_session_read_async(gn_shim.session, context, &async_args, &box));
+        return gn_posted(w->c, GN_OP_read_async,
+                         gn_session_read_async(gn_shim.session, context, &async_args, &box));
     }
     int32_t code = 0;
     struct gn_latched latched = {0};
@@ -117,8 +141,9 @@ static CUresult to_host(const struct work *w)
 
 static CUresult within_device(const struct work *w)
 {
-    struct gn_args_copy args = {w->stream, w->to.address, w->from.address, w->to.pitch_bytes, w->from.pitch_bytes, w->to.slice_bytes,
-                                w->from.slice_bytes, w->shape.width_bytes, w->shape.rows, w->shape.slices};
+    struct gn_args_copy args = {
+        w->stream,         w->to.address,       w->from.address,      w->to.pitch_bytes, w->from.pitch_bytes,
+        w->to.slice_bytes, w->from.slice_bytes, w->shape.width_bytes, w->shape.rows,     w->shape.slices};
     return gn_post(w->c, GN_OP_copy, &args);
 }
 
@@ -130,28 +155,24 @@ static CUresult within_host(const struct work *w)
     struct gn_pieces walk = {.shape = w->shape, .piece_bytes = w->shape.width_bytes};
     struct gn_piece p;
     while (gn_pieces_next(&walk, &p))
-        memmove((void *)(uintptr_t)gn_piece_address(&w->to, &p), (const void *)(uintptr_t)gn_piece_address(&w->from, &p), p.width_bytes);
+        memmove((void *)(uintptr_t)gn_piece_address(&w->to, &p),
+                (const void *)(uintptr_t)gn_piece_address(&w->from, &p), p.width_bytes);
     return CUDA_SUCCESS;
 }
 
 // Where one end lies: *device, and *pinned for the host's.
-static CUresult look(const struct gn_copy *copy, const struct gn_end *end, enum gn_side side, uint64_t user, bool *device, bool *pinned)
+static CUresult look(const struct gn_copy *copy, const struct gn_end *end, enum gn_side side, uint64_t user,
+                     bool *device, bool *pinned)
 {
     uint64_t span_bytes;
     *device = *pinned = false;
     if (!end->address || gn_end_span(end, &copy->shape, &span_bytes))
         return CUDA_ERROR_INVALID_VALUE;
     switch (gn_memory_where(end->address, span_bytes, user)) {
-    case GN_WHERE_DEVICE:
-        *device = true;
-        return CUDA_SUCCESS;
-    case GN_WHERE_PINNED:
-        *pinned = true;
-        return CUDA_SUCCESS;
-    case GN_WHERE_UNKNOWN:
-        return side == GN_SIDE_DEVICE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-    default:
-        return CUDA_ERROR_INVALID_VALUE;
+    case GN_WHERE_DEVICE: *device = true; return CUDA_SUCCESS;
+    case GN_WHERE_PINNED: *pinned = true; return CUDA_SUCCESS;
+    case GN_WHERE_UNKNOWN: return side == GN_SIDE_DEVICE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    default: return CUDA_ERROR_INVALID_VALUE;
     }
 }
 

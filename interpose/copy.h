@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One copy, whatever call asked for it: between host and device, in either direction, within either, in one, two or three dimensions.
+// One copy, whatever call asked for it: between host and device, in either direction, within either, in one,
+// two or three dimensions.
 #ifndef GN_INTERPOSE_COPY_H
 #define GN_INTERPOSE_COPY_H
 
@@ -16,12 +17,12 @@ struct gn_copy {
     struct gn_shape shape;
     struct gn_end from, to;
     enum gn_side from_side, to_side;
-    bool async;      // in `stream`; otherwise in the default stream, and done on return where CUDA says so
+    bool async; // in `stream`; otherwise in the default stream, and done on return where CUDA says so
     CUstream stream;
 };
 
-// The codes that a driver gives at the call: CUDA_ERROR_INVALID_VALUE for a range outside one allocation, CUDA_ERROR_INVALID_HANDLE for a bad
-// stream; and, where the copy waits, whatever the server says.
+// The codes that a driver gives at the call: CUDA_ERROR_INVALID_VALUE for a range outside one allocation,
+// CUDA_ERROR_INVALID_HANDLE for a bad stream; and, where the copy waits, whatever the server says.
 CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy);
 
 #endif

@@ -5,7 +5,10 @@
 #include <errno.h>
 
 static bool add(uint64_t a, uint64_t b, uint64_t *sum) { return !__builtin_add_overflow(a, b, sum); }
-static bool multiply(uint64_t a, uint64_t b, uint64_t *product) { return !__builtin_mul_overflow(a, b, product); }
+static bool multiply(uint64_t a, uint64_t b, uint64_t *product)
+{
+    return !__builtin_mul_overflow(a, b, product);
+}
 
 // start + steps * step, or false when it does not fit.
 static bool advance(uint64_t start, uint64_t steps, uint64_t step, uint64_t *end)
@@ -28,8 +31,8 @@ int gn_end_place(struct gn_end *end, const struct gn_place *place, const struct 
     if (!multiply(place->pitch_bytes, place->height, &slice_bytes))
         return -EINVAL;
     uint64_t at;
-    if (!advance(place->base, place->z, slice_bytes, &at) || !advance(at, place->y, place->pitch_bytes, &at) ||
-        !add(at, place->x_bytes, &at))
+    if (!advance(place->base, place->z, slice_bytes, &at) ||
+        !advance(at, place->y, place->pitch_bytes, &at) || !add(at, place->x_bytes, &at))
         return -EINVAL;
     *end = (struct gn_end){at, place->pitch_bytes, slice_bytes};
     uint64_t span;
@@ -53,7 +56,8 @@ void gn_shape_fold(struct gn_shape *shape, struct gn_end *a, struct gn_end *b)
         shape->slices = 1;
         a->pitch_bytes = a->slice_bytes;
         b->pitch_bytes = b->slice_bytes;
-    } else if (a->slice_bytes == shape->rows * a->pitch_bytes && b->slice_bytes == shape->rows * b->pitch_bytes) {
+    } else if (a->slice_bytes == shape->rows * a->pitch_bytes &&
+               b->slice_bytes == shape->rows * b->pitch_bytes) {
         shape->rows *= shape->slices;
         shape->slices = 1;
     }

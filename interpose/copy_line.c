@@ -3,16 +3,29 @@
 #include "api_calls.h"
 #include "interpose/copy.h"
 
-static CUresult line(struct gn_call *c, uint64_t to, enum gn_side to_side, uint64_t from, enum gn_side from_side, size_t size_bytes)
+static CUresult line(struct gn_call *c, uint64_t to, enum gn_side to_side, uint64_t from,
+                     enum gn_side from_side, size_t size_bytes)
 {
-    struct gn_copy copy = {gn_shape_line(size_bytes), gn_end_line(from, size_bytes), gn_end_line(to, size_bytes), from_side, to_side, false, NULL};
+    struct gn_copy copy = {gn_shape_line(size_bytes),
+                           gn_end_line(from, size_bytes),
+                           gn_end_line(to, size_bytes),
+                           from_side,
+                           to_side,
+                           false,
+                           NULL};
     return gn_copy_run(c, &copy);
 }
 
-static CUresult line_async(struct gn_call *c, uint64_t to, enum gn_side to_side, uint64_t from, enum gn_side from_side, size_t size_bytes,
-                           CUstream stream)
+static CUresult line_async(struct gn_call *c, uint64_t to, enum gn_side to_side, uint64_t from,
+                           enum gn_side from_side, size_t size_bytes, CUstream stream)
 {
-    struct gn_copy copy = {gn_shape_line(size_bytes), gn_end_line(from, size_bytes), gn_end_line(to, size_bytes), from_side, to_side, true, stream};
+    struct gn_copy copy = {gn_shape_line(size_bytes),
+                           gn_end_line(from, size_bytes),
+                           gn_end_line(to, size_bytes),
+                           from_side,
+                           to_side,
+                           true,
+                           stream};
     return gn_copy_run(c, &copy);
 }
 
@@ -21,7 +34,8 @@ CUresult gn_cuMemcpy(struct gn_call *c, CUdeviceptr dst, CUdeviceptr src, size_t
     return line(c, dst, GN_SIDE_ANY, src, GN_SIDE_ANY, ByteCount);
 }
 
-CUresult gn_cuMemcpyAsync(struct gn_call *c, CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
+CUresult gn_cuMemcpyAsync(struct gn_call *c, CUdeviceptr dst, CUdeviceptr src, size_t ByteCount,
+                          CUstream hStream)
 {
     return line_async(c, dst, GN_SIDE_ANY, src, GN_SIDE_ANY, ByteCount, hStream);
 }
@@ -31,7 +45,8 @@ CUresult gn_cuMemcpyHtoD_v2(struct gn_call *c, CUdeviceptr dstDevice, const void
     return line(c, dstDevice, GN_SIDE_DEVICE, (uintptr_t)srcHost, GN_SIDE_HOST, ByteCount);
 }
 
-CUresult gn_cuMemcpyHtoDAsync_v2(struct gn_call *c, CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream)
+CUresult gn_cuMemcpyHtoDAsync_v2(struct gn_call *c, CUdeviceptr dstDevice, const void *srcHost,
+                                 size_t ByteCount, CUstream hStream)
 {
     return line_async(c, dstDevice, GN_SIDE_DEVICE, (uintptr_t)srcHost, GN_SIDE_HOST, ByteCount, hStream);
 }
@@ -41,7 +56,8 @@ CUresult gn_cuMemcpyDtoH_v2(struct gn_call *c, void *dstHost, CUdeviceptr srcDev
     return line(c, (uintptr_t)dstHost, GN_SIDE_HOST, srcDevice, GN_SIDE_DEVICE, ByteCount);
 }
 
-CUresult gn_cuMemcpyDtoHAsync_v2(struct gn_call *c, void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult gn_cuMemcpyDtoHAsync_v2(struct gn_call *c, void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
+                                 CUstream hStream)
 {
     return line_async(c, (uintptr_t)dstHost, GN_SIDE_HOST, srcDevice, GN_SIDE_DEVICE, ByteCount, hStream);
 }
@@ -51,22 +67,23 @@ CUresult gn_cuMemcpyDtoD_v2(struct gn_call *c, CUdeviceptr dstDevice, CUdevicept
     return line(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount);
 }
 
-CUresult gn_cuMemcpyDtoDAsync_v2(struct gn_call *c, CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream)
+CUresult gn_cuMemcpyDtoDAsync_v2(struct gn_call *c, CUdeviceptr dstDevice, CUdeviceptr srcDevice,
+                                 size_t ByteCount, CUstream hStream)
 {
     return line_async(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount, hStream);
 }
 
 // Between contexts and devices nothing is different: one process at the server has them all.
-CUresult gn_cuMemcpyPeer(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
-                         size_t ByteCount)
+CUresult gn_cuMemcpyPeer(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext,
+                         CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
 {
     if (!gn_context_find(dstContext) || !gn_context_find(srcContext))
         return CUDA_ERROR_INVALID_CONTEXT;
     return line(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount);
 }
 
-CUresult gn_cuMemcpyPeerAsync(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
-                              size_t ByteCount, CUstream hStream)
+CUresult gn_cuMemcpyPeerAsync(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext,
+                              CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
     if (!gn_context_find(dstContext) || !gn_context_find(srcContext))
         return CUDA_ERROR_INVALID_CONTEXT;

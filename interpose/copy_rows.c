@@ -11,7 +11,8 @@ struct end { // one end of a descriptor of any kind
     struct gn_place place; // base is filled in here
 };
 
-static CUresult convert(struct gn_call *c, struct end *end, const struct gn_shape *shape, enum gn_side *side, struct gn_end *out)
+static CUresult convert(struct gn_call *c, struct end *end, const struct gn_shape *shape, enum gn_side *side,
+                        struct gn_end *out)
 {
     const struct gn_device_snapshot *device = gn_device(c->context->device);
     switch ((int)end->type) {
@@ -27,10 +28,8 @@ static CUresult convert(struct gn_call *c, struct end *end, const struct gn_shap
         *side = GN_SIDE_ANY;
         end->place.base = end->device;
         break;
-    case CU_MEMORYTYPE_ARRAY:
-        return gn_refuse(c, "copies of arrays");
-    default:
-        return CUDA_ERROR_INVALID_VALUE;
+    case CU_MEMORYTYPE_ARRAY: return gn_refuse(c, "copies of arrays");
+    default: return CUDA_ERROR_INVALID_VALUE;
     }
     if (device && device->attribute_known[CU_DEVICE_ATTRIBUTE_MAX_PITCH] &&
         end->place.pitch_bytes > (uint64_t)device->attributes[CU_DEVICE_ATTRIBUTE_MAX_PITCH])
@@ -38,7 +37,8 @@ static CUresult convert(struct gn_call *c, struct end *end, const struct gn_shap
     return gn_end_place(out, &end->place, shape) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
-static CUresult run(struct gn_call *c, struct end *from, struct end *to, const struct gn_shape *shape, bool async, CUstream stream)
+static CUresult run(struct gn_call *c, struct end *from, struct end *to, const struct gn_shape *shape,
+                    bool async, CUstream stream)
 {
     struct gn_copy copy = {.shape = *shape, .async = async, .stream = stream};
     CUresult r = convert(c, from, shape, &copy.from_side, &copy.from);
@@ -52,8 +52,10 @@ static CUresult rows(struct gn_call *c, const CUDA_MEMCPY2D *d, bool async, CUst
     if (!d)
         return CUDA_ERROR_INVALID_VALUE;
     struct gn_shape shape = {d->WidthInBytes, d->Height, 1};
-    struct end from = {d->srcMemoryType, d->srcHost, d->srcDevice, {0, d->srcXInBytes, d->srcY, 0, d->srcPitch, 0}};
-    struct end to = {d->dstMemoryType, d->dstHost, d->dstDevice, {0, d->dstXInBytes, d->dstY, 0, d->dstPitch, 0}};
+    struct end from = {
+        d->srcMemoryType, d->srcHost, d->srcDevice, {0, d->srcXInBytes, d->srcY, 0, d->srcPitch, 0}};
+    struct end to = {
+        d->dstMemoryType, d->dstHost, d->dstDevice, {0, d->dstXInBytes, d->dstY, 0, d->dstPitch, 0}};
     return run(c, &from, &to, &shape, async, stream);
 }
 
@@ -62,8 +64,14 @@ static CUresult slices(struct gn_call *c, const CUDA_MEMCPY3D *d, bool async, CU
     if (!d || d->srcLOD || d->dstLOD || d->reserved0 || d->reserved1)
         return CUDA_ERROR_INVALID_VALUE;
     struct gn_shape shape = {d->WidthInBytes, d->Height, d->Depth};
-    struct end from = {d->srcMemoryType, d->srcHost, d->srcDevice, {0, d->srcXInBytes, d->srcY, d->srcZ, d->srcPitch, d->srcHeight}};
-    struct end to = {d->dstMemoryType, d->dstHost, d->dstDevice, {0, d->dstXInBytes, d->dstY, d->dstZ, d->dstPitch, d->dstHeight}};
+    struct end from = {d->srcMemoryType,
+                       d->srcHost,
+                       d->srcDevice,
+                       {0, d->srcXInBytes, d->srcY, d->srcZ, d->srcPitch, d->srcHeight}};
+    struct end to = {d->dstMemoryType,
+                     d->dstHost,
+                     d->dstDevice,
+                     {0, d->dstXInBytes, d->dstY, d->dstZ, d->dstPitch, d->dstHeight}};
     return run(c, &from, &to, &shape, async, stream);
 }
 
@@ -71,20 +79,45 @@ static CUresult peer_slices(struct gn_call *c, const CUDA_MEMCPY3D_PEER *d, bool
 {
     if (!d || d->srcLOD || d->dstLOD)
         return CUDA_ERROR_INVALID_VALUE;
-    if ((d->srcContext && !gn_context_find(d->srcContext)) || (d->dstContext && !gn_context_find(d->dstContext)))
+    if ((d->srcContext && !gn_context_find(d->srcContext)) ||
+        (d->dstContext && !gn_context_find(d->dstContext)))
         return CUDA_ERROR_INVALID_CONTEXT;
     struct gn_shape shape = {d->WidthInBytes, d->Height, d->Depth};
-    struct end from = {d->srcMemoryType, d->srcHost, d->srcDevice, {0, d->srcXInBytes, d->srcY, d->srcZ, d->srcPitch, d->srcHeight}};
-    struct end to = {d->dstMemoryType, d->dstHost, d->dstDevice, {0, d->dstXInBytes, d->dstY, d->dstZ, d->dstPitch, d->dstHeight}};
+    struct end from = {d->srcMemoryType,
+                       d->srcHost,
+                       d->srcDevice,
+                       {0, d->srcXInBytes, d->srcY, d->srcZ, d->srcPitch, d->srcHeight}};
+    struct end to = {d->dstMemoryType,
+                     d->dstHost,
+                     d->dstDevice,
+                     {0, d->dstXInBytes, d->dstY, d->dstZ, d->dstPitch, d->dstHeight}};
     return run(c, &from, &to, &shape, async, stream);
 }
 
-CUresult gn_cuMemcpy2D_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy) { return rows(c, pCopy, false, NULL); }
-CUresult gn_cuMemcpy2DUnaligned_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy) { return rows(c, pCopy, false, NULL); }
-CUresult gn_cuMemcpy2DAsync_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy, CUstream hStream) { return rows(c, pCopy, true, hStream); }
-CUresult gn_cuMemcpy3D_v2(struct gn_call *c, const CUDA_MEMCPY3D *pCopy) { return slices(c, pCopy, false, NULL); }
-CUresult gn_cuMemcpy3DAsync_v2(struct gn_call *c, const CUDA_MEMCPY3D *pCopy, CUstream hStream) { return slices(c, pCopy, true, hStream); }
-CUresult gn_cuMemcpy3DPeer(struct gn_call *c, const CUDA_MEMCPY3D_PEER *pCopy) { return peer_slices(c, pCopy, false, NULL); }
+CUresult gn_cuMemcpy2D_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy)
+{
+    return rows(c, pCopy, false, NULL);
+}
+CUresult gn_cuMemcpy2DUnaligned_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy)
+{
+    return rows(c, pCopy, false, NULL);
+}
+CUresult gn_cuMemcpy2DAsync_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy, CUstream hStream)
+{
+    return rows(c, pCopy, true, hStream);
+}
+CUresult gn_cuMemcpy3D_v2(struct gn_call *c, const CUDA_MEMCPY3D *pCopy)
+{
+    return slices(c, pCopy, false, NULL);
+}
+CUresult gn_cuMemcpy3DAsync_v2(struct gn_call *c, const CUDA_MEMCPY3D *pCopy, CUstream hStream)
+{
+    return slices(c, pCopy, true, hStream);
+}
+CUresult gn_cuMemcpy3DPeer(struct gn_call *c, const CUDA_MEMCPY3D_PEER *pCopy)
+{
+    return peer_slices(c, pCopy, false, NULL);
+}
 
 CUresult gn_cuMemcpy3DPeerAsync(struct gn_call *c, const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
 {

@@ -187,9 +187,11 @@ CUresult gn_cuDeviceGetProperties(struct gn_call *c, CUdevprop *p, CUdevice devi
         return r;
     *p = (CUdevprop){
         .maxThreadsPerBlock = attribute(d, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
-        .maxThreadsDim = {attribute(d, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X), attribute(d, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y),
+        .maxThreadsDim = {attribute(d, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X),
+                          attribute(d, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y),
                           attribute(d, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z)},
-        .maxGridSize = {attribute(d, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X), attribute(d, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
+        .maxGridSize = {attribute(d, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X),
+                        attribute(d, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
                         attribute(d, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z)},
         .sharedMemPerBlock = attribute(d, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK),
         .totalConstantMemory = attribute(d, CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY),
@@ -202,7 +204,8 @@ CUresult gn_cuDeviceGetProperties(struct gn_call *c, CUdevprop *p, CUdevice devi
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuDeviceGetExecAffinitySupport(struct gn_call *c, int *supported, CUexecAffinityType type, CUdevice device)
+CUresult gn_cuDeviceGetExecAffinitySupport(struct gn_call *c, int *supported, CUexecAffinityType type,
+                                           CUdevice device)
 {
     (void)c;
     if (!supported || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
@@ -231,7 +234,8 @@ CUresult gn_cuDeviceCanAccessPeer(struct gn_call *c, int *can, CUdevice device, 
     return r;
 }
 
-CUresult gn_cuDeviceGetP2PAttribute(struct gn_call *c, int *value, CUdevice_P2PAttribute number, CUdevice from, CUdevice to)
+CUresult gn_cuDeviceGetP2PAttribute(struct gn_call *c, int *value, CUdevice_P2PAttribute number,
+                                    CUdevice from, CUdevice to)
 {
     (void)c;
     if (!value || number < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events. Creating and recording are generated; here is what a driver refuses at the call, and what needs no round trip because an event that was
-// never recorded counts as complete.
+// Events. Creating and recording are generated; here is what a driver refuses at the call, and what needs no
+// round trip because an event that was never recorded counts as complete.
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/stream.h"
@@ -8,7 +8,10 @@
 // What a slot keeps: the flags of the event, and whether it was ever recorded.
 #define RECORDED ((uint64_t)1 << 32)
 
-static uint64_t keep_of(const struct gn_handle_slot *slot) { return __atomic_load_n(&slot->keep, __ATOMIC_RELAXED); }
+static uint64_t keep_of(const struct gn_handle_slot *slot)
+{
+    return __atomic_load_n(&slot->keep, __ATOMIC_RELAXED);
+}
 static bool is_recorded(const struct gn_handle_slot *slot) { return keep_of(slot) & RECORDED; }
 
 CUresult gn_id_event(struct gn_call *c, CUevent handle, uint64_t *id)
@@ -23,7 +26,9 @@ CUresult gn_check_cuEventCreate(struct gn_call *c, CUevent *phEvent, unsigned in
     (void)c;
     const unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
     bool untimed = Flags & CU_EVENT_DISABLE_TIMING;
-    return !phEvent || (Flags & ~known) || ((Flags & CU_EVENT_INTERPROCESS) && !untimed) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    return !phEvent || (Flags & ~known) || ((Flags & CU_EVENT_INTERPROCESS) && !untimed)
+               ? CUDA_ERROR_INVALID_VALUE
+               : CUDA_SUCCESS;
 }
 
 CUresult gn_cuEventDestroy_v2(struct gn_call *c, CUevent hEvent)
@@ -54,16 +59,22 @@ static CUresult check_record(struct gn_call *c, CUevent event, CUstream stream)
     return CUDA_SUCCESS;
 }
 
-CUresult gn_check_cuEventRecord(struct gn_call *c, CUevent hEvent, CUstream hStream) { return check_record(c, hEvent, hStream); }
-
-CUresult gn_check_cuEventRecordWithFlags(struct gn_call *c, CUevent hEvent, CUstream hStream, unsigned int flags)
+CUresult gn_check_cuEventRecord(struct gn_call *c, CUevent hEvent, CUstream hStream)
 {
-    return flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL ? CUDA_ERROR_INVALID_VALUE : check_record(c, hEvent, hStream);
+    return check_record(c, hEvent, hStream);
+}
+
+CUresult gn_check_cuEventRecordWithFlags(struct gn_call *c, CUevent hEvent, CUstream hStream,
+                                         unsigned int flags)
+{
+    return flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL ? CUDA_ERROR_INVALID_VALUE
+                                                       : check_record(c, hEvent, hStream);
 }
 
 static CUresult check_elapsed(const float *milliseconds, CUevent start, CUevent end)
 {
-    const struct gn_handle_slot *a = gn_handle_slot(start, GN_KIND_EVENT), *b = gn_handle_slot(end, GN_KIND_EVENT);
+    const struct gn_handle_slot *a = gn_handle_slot(start, GN_KIND_EVENT),
+                                *b = gn_handle_slot(end, GN_KIND_EVENT);
     if (!milliseconds)
         return CUDA_ERROR_INVALID_VALUE;
     if (!a || !b || a->context != b->context || !is_recorded(a) || !is_recorded(b) ||
@@ -91,7 +102,8 @@ CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)
         return CUDA_ERROR_INVALID_HANDLE;
     if (!is_recorded(slot))
         return CUDA_SUCCESS;
-    return gn_ask(c, GN_OP_event_query, &(struct gn_args_event_query){.event = (uintptr_t)hEvent}, &(struct gn_out_event_query){0});
+    return gn_ask(c, GN_OP_event_query, &(struct gn_args_event_query){.event = (uintptr_t)hEvent},
+                  &(struct gn_out_event_query){0});
 }
 
 CUresult gn_cuEventSynchronize(struct gn_call *c, CUevent hEvent)

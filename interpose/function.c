@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects of functions and kernels: made when a name is looked up, with attributes that are fetched at first need and stay.
+// The objects of functions and kernels: made when a name is looked up, with attributes that are fetched at
+// first need and stay.
 #include "interpose/function.h"
 
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 
 enum { OF_ITSELF = 0xffffffff }; // as device: of the function, not of a kernel on a device
 
-static struct gn_function *allocate(uint64_t id, uint64_t owner, uint64_t context, const char *name, size_t param_count)
+static struct gn_function *allocate(uint64_t id, uint64_t owner, uint64_t context, const char *name,
+                                    size_t param_count)
 {
     struct gn_function *f = calloc(1, sizeof *f + param_count * sizeof *f->params);
     if (!f)
@@ -25,8 +27,8 @@ static struct gn_function *allocate(uint64_t id, uint64_t owner, uint64_t contex
     return f;
 }
 
-CUresult gn_function_make(struct gn_function **function, uint64_t id, uint64_t owner, uint64_t context, const char *name, const void *layout,
-                          size_t layout_bytes)
+CUresult gn_function_make(struct gn_function **function, uint64_t id, uint64_t owner, uint64_t context,
+                          const char *name, const void *layout, size_t layout_bytes)
 {
     int count = gn_layout_count(layout, layout_bytes);
     if (count < 0)
@@ -42,7 +44,8 @@ CUresult gn_function_make(struct gn_function **function, uint64_t id, uint64_t o
     return CUDA_SUCCESS;
 }
 
-CUresult gn_function_make_instance(struct gn_function **function, uint64_t id, uint64_t context, const struct gn_function *kernel)
+CUresult gn_function_make_instance(struct gn_function **function, uint64_t id, uint64_t context,
+                                   const struct gn_function *kernel)
 {
     size_t count = kernel->layout.count;
     struct gn_function *f = allocate(id, kernel->id, context, kernel->name, count);
@@ -106,11 +109,13 @@ static struct gn_facts *remember(struct gn_function *f, CUdevice device, const i
     return facts;
 }
 
-CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again, struct gn_facts **facts)
+CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again,
+                           struct gn_facts **facts)
 {
     if (!again && (*facts = facts_on(f, device)))
         return CUDA_SUCCESS;
-    struct gn_args_function_attributes args = {.function = f->id, .device = f->context ? OF_ITSELF : (uint32_t)device};
+    struct gn_args_function_attributes args = {.function = f->id,
+                                               .device = f->context ? OF_ITSELF : (uint32_t)device};
     struct gn_out_function_attributes out = {0};
     CUresult r = gn_ask(c, GN_OP_function_attributes, &args, &out);
     if (r)
@@ -152,7 +157,8 @@ CUresult gn_function_of_kernel(struct gn_call *c, struct gn_function *kernel, ui
     if (r)
         return r;
     struct gn_function *fresh;
-    r = gn_ask(c, GN_OP_kernel_get_function, &(struct gn_args_kernel_get_function){.kernel = kernel->id, .function = fresh_id},
+    r = gn_ask(c, GN_OP_kernel_get_function,
+               &(struct gn_args_kernel_get_function){.kernel = kernel->id, .function = fresh_id},
                &(struct gn_out_kernel_get_function){0});
     if (!r)
         r = gn_function_make_instance(&fresh, fresh_id, context, kernel);

@@ -16,27 +16,30 @@ struct gn_facts { // the attributes of a function on one device; once linked, ne
     _Atomic int32_t values[GN_FUNCTION_ATTRIBUTES];
 };
 
-struct gn_function { // the object of a handle of kind function or kernel
-    struct gn_function *next;      // of its owner's names, or of its kernel's instances
+struct gn_function {          // the object of a handle of kind function or kernel
+    struct gn_function *next; // of its owner's names, or of its kernel's instances
     uint64_t id;
-    uint64_t owner;                // the handle of the module (function), library (kernel), or kernel (function of a kernel in a context)
+    uint64_t owner; // the handle of the module (function), library (kernel), or kernel (function of a kernel
+                    // in a context)
     uint64_t context;              // 0: a kernel, which is at home in every context
     struct gn_function *instances; // of a kernel: its functions in contexts
     struct gn_facts *_Atomic facts;
-    _Atomic bool changed;          // an attribute was set: what is kept may be old
+    _Atomic bool changed; // an attribute was set: what is kept may be old
     _Atomic bool loaded;
-    _Atomic uint64_t cooperative;  // the last answer of gn_function_cooperative_blocks, packed
+    _Atomic uint64_t cooperative; // the last answer of gn_function_cooperative_blocks, packed
     struct gn_layout layout;
     char *name;
-    struct gn_param params[];      // layout.params
+    struct gn_param params[]; // layout.params
 };
 
 // Makes one from what the server told: 0 and *function, whose handle is `id`, or a CUresult.
-CUresult gn_function_make(struct gn_function **function, uint64_t id, uint64_t owner, uint64_t context, const char *name, const void *layout,
-                          size_t layout_bytes);
+CUresult gn_function_make(struct gn_function **function, uint64_t id, uint64_t owner, uint64_t context,
+                          const char *name, const void *layout, size_t layout_bytes);
 // The same for a function of a kernel, with the kernel's name and layout.
-CUresult gn_function_make_instance(struct gn_function **function, uint64_t id, uint64_t context, const struct gn_function *kernel);
-// Puts it behind its handle, which nobody else knows yet. CUDA_ERROR_CONTEXT_IS_DESTROYED: the handle died meanwhile; the function is freed.
+CUresult gn_function_make_instance(struct gn_function **function, uint64_t id, uint64_t context,
+                                   const struct gn_function *kernel);
+// Puts it behind its handle, which nobody else knows yet. CUDA_ERROR_CONTEXT_IS_DESTROYED: the handle died
+// meanwhile; the function is freed.
 CUresult gn_function_attach(enum gn_kind kind, struct gn_function *function);
 void gn_function_free(struct gn_function *function);
 
@@ -50,7 +53,8 @@ static inline struct gn_function *gn_function_of(CUfunction handle)
 }
 
 // The attributes on a device: kept ones, or asked for. With `again` they are asked for even if they are kept.
-CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again, struct gn_facts **facts);
+CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again,
+                           struct gn_facts **facts);
 
 static inline int gn_fact(const struct gn_facts *facts, CUfunction_attribute attribute)
 {

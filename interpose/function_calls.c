@@ -11,7 +11,8 @@ static struct gn_function *kernel_of(CUkernel handle)
     return slot ? slot->object : NULL;
 }
 
-static CUresult get_attribute(struct gn_call *c, struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int *value)
+static CUresult get_attribute(struct gn_call *c, struct gn_function *f, CUdevice device,
+                              CUfunction_attribute attribute, int *value)
 {
     struct gn_facts *facts;
     bool again = atomic_load_explicit(&f->changed, memory_order_relaxed);
@@ -41,7 +42,8 @@ CUresult gn_cuFuncGetAttribute(struct gn_call *c, int *pi, CUfunction_attribute 
     return r ? r : get_attribute(c, f, device, attrib, pi);
 }
 
-CUresult gn_cuKernelGetAttribute(struct gn_call *c, int *pi, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev)
+CUresult gn_cuKernelGetAttribute(struct gn_call *c, int *pi, CUfunction_attribute attrib, CUkernel kernel,
+                                 CUdevice dev)
 {
     struct gn_function *f = kernel_of(kernel);
     if (!pi || (unsigned)attrib >= GN_FUNCTION_ATTRIBUTES)
@@ -51,7 +53,8 @@ CUresult gn_cuKernelGetAttribute(struct gn_call *c, int *pi, CUfunction_attribut
     return gn_device(dev) ? get_attribute(c, f, dev, attrib, pi) : CUDA_ERROR_INVALID_DEVICE;
 }
 
-CUresult gn_check_cuFuncSetAttribute(struct gn_call *c, CUfunction hfunc, CUfunction_attribute attrib, int value)
+CUresult gn_check_cuFuncSetAttribute(struct gn_call *c, CUfunction hfunc, CUfunction_attribute attrib,
+                                     int value)
 {
     (void)c;
     (void)value;
@@ -64,7 +67,8 @@ CUresult gn_check_cuFuncSetAttribute(struct gn_call *c, CUfunction hfunc, CUfunc
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
+CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib, int val, CUkernel kernel,
+                                 CUdevice dev)
 {
     struct gn_function *f = kernel_of(kernel);
     if (!f)
@@ -73,7 +77,8 @@ CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib,
         return CUDA_ERROR_INVALID_VALUE;
     if (!gn_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    struct gn_args_kernel_set_attribute args = {.kernel = f->id, .attribute = (uint32_t)attrib, .value = val, .device = (uint32_t)dev};
+    struct gn_args_kernel_set_attribute args = {
+        .kernel = f->id, .attribute = (uint32_t)attrib, .value = val, .device = (uint32_t)dev};
     pthread_mutex_lock(&gn_module_lock);
     atomic_store_explicit(&f->changed, true, memory_order_relaxed);
     for (struct gn_function *i = f->instances; i; i = i->next) // its functions in contexts change with it
@@ -84,7 +89,9 @@ CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib,
 
 static CUresult check_config(CUfunction function, unsigned config, unsigned last)
 {
-    return config > last ? CUDA_ERROR_INVALID_VALUE : gn_function_of(function) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    return config > last              ? CUDA_ERROR_INVALID_VALUE
+           : gn_function_of(function) ? CUDA_SUCCESS
+                                      : CUDA_ERROR_INVALID_HANDLE;
 }
 
 CUresult gn_check_cuFuncSetCacheConfig(struct gn_call *c, CUfunction hfunc, CUfunc_cache config)
@@ -108,7 +115,8 @@ CUresult gn_cuKernelSetCacheConfig(struct gn_call *c, CUkernel kernel, CUfunc_ca
         return CUDA_ERROR_INVALID_VALUE;
     if (!gn_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    struct gn_args_kernel_set_cache_config args = {.kernel = f->id, .config = (uint32_t)config, .device = (uint32_t)dev};
+    struct gn_args_kernel_set_cache_config args = {
+        .kernel = f->id, .config = (uint32_t)config, .device = (uint32_t)dev};
     return gn_post(c, GN_OP_kernel_set_cache_config, &args);
 }
 
@@ -148,13 +156,15 @@ static CUresult get_param(const struct gn_function *f, size_t index, size_t *off
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuFuncGetParamInfo(struct gn_call *c, CUfunction func, size_t paramIndex, size_t *paramOffset, size_t *paramSize)
+CUresult gn_cuFuncGetParamInfo(struct gn_call *c, CUfunction func, size_t paramIndex, size_t *paramOffset,
+                               size_t *paramSize)
 {
     (void)c;
     return get_param(gn_function_of(func), paramIndex, paramOffset, paramSize);
 }
 
-CUresult gn_cuKernelGetParamInfo(struct gn_call *c, CUkernel kernel, size_t paramIndex, size_t *paramOffset, size_t *paramSize)
+CUresult gn_cuKernelGetParamInfo(struct gn_call *c, CUkernel kernel, size_t paramIndex, size_t *paramOffset,
+                                 size_t *paramSize)
 {
     (void)c;
     return get_param(kernel_of(kernel), paramIndex, paramOffset, paramSize);
@@ -189,12 +199,14 @@ CUresult gn_cuFuncGetModule(struct gn_call *c, CUmodule *hmod, CUfunction hfunc)
     const struct gn_function *f = gn_function_of(hfunc);
     if (!hmod)
         return CUDA_ERROR_INVALID_VALUE;
-    if (f && gn_handle_kind(f->owner) == GN_KIND_KERNEL) // a kernel's function: by way of the kernel to its library
+    if (f && gn_handle_kind(f->owner) ==
+                 GN_KIND_KERNEL) // a kernel's function: by way of the kernel to its library
         f = kernel_of((CUkernel)(uintptr_t)f->owner);
     if (!f)
         return CUDA_ERROR_INVALID_HANDLE;
     uint64_t module = f->owner;
-    CUresult r = gn_handle_kind(module) == GN_KIND_LIBRARY ? gn_library_module(c, f->owner, &module) : CUDA_SUCCESS;
+    CUresult r =
+        gn_handle_kind(module) == GN_KIND_LIBRARY ? gn_library_module(c, f->owner, &module) : CUDA_SUCCESS;
     if (!r)
         gn_handle_give(hmod, module);
     return r;
@@ -211,7 +223,8 @@ static CUresult load(struct gn_call *c, CUfunction handle, bool load, CUfunction
     if (atomic_load_explicit(&f->loaded, memory_order_relaxed))
         return CUDA_SUCCESS;
     struct gn_out_function_load out = {0};
-    CUresult r = gn_ask(c, GN_OP_function_load, &(struct gn_args_function_load){.function = f->id, .load = load}, &out);
+    CUresult r = gn_ask(c, GN_OP_function_load,
+                        &(struct gn_args_function_load){.function = f->id, .load = load}, &out);
     if (r)
         return r;
     *state = (CUfunctionLoadingState)out.state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Genie's own interface, beside the CUDA driver API that libgenie_shim.so and libgenie.a provide. A program needs none of it: everything
- * can be set in the environment. It serves programs that link libgenie.a and have no environment to speak of, and programs that want to
- * see figures while they run. All functions may be called from any thread. */
+ * Genie's own interface, beside the CUDA driver API that libgenie_shim.so and libgenie.a provide. A program
+ * needs none of it: everything can be set in the environment. It serves programs that link libgenie.a and
+ * have no environment to speak of, and programs that want to see figures while they run. All functions may be
+ * called from any thread. */
 #ifndef GENIE_H
 #define GENIE_H
 
@@ -14,16 +15,17 @@ extern "C" {
 /* The version of the library that is loaded, as GENIE_VERSION. Never NULL; lives as long as the program. */
 const char *genie_version(void);
 
-/* Sets an option, before cuInit (the option mode before anything of CUDA); it overrides the environment and the configuration file.
- * `name` is one of server, token, mode, driver, opt, trace, stats, log, ring, timeout: GENIE_SERVER and so on without the prefix, with the
- * same values (configs/client.toml explains them all). Both texts are copied.
- * Returns 0; -EINVAL: no such option, or not a value of it (NULL included); -EBUSY: the options are in use, it is too late;
- * -ENOSPC: set too often. The reason is logged. */
+/* Sets an option, before cuInit (the option mode before anything of CUDA); it overrides the environment and
+ * the configuration file. `name` is one of server, token, mode, driver, opt, trace, stats, log, ring,
+ * timeout: GENIE_SERVER and so on without the prefix, with the same values (configs/client.toml explains them
+ * all). Both texts are copied. Returns 0; -EINVAL: no such option, or not a value of it (NULL included);
+ * -EBUSY: the options are in use, it is too late; -ENOSPC: set too often. The reason is logged. */
 int genie_set_option(const char *name, const char *value);
 
-/* Writes what has been counted so far to a file, as JSON, over what it held: calls by name and class, round trips, commands, bytes, kernels.
- * "%p" in `path` stands for the process id. `shim_ns` counts only while the option stats is set, since a clock costs more than most calls.
- * Returns 0 or -errno of the file. */
+/* Writes what has been counted so far to a file, as JSON, over what it held: calls by name and class, round
+ * trips, commands, bytes, kernels.
+ * "%p" in `path` stands for the process id. `shim_ns` counts only while the option stats is set, since a
+ * clock costs more than most calls. Returns 0 or -errno of the file. */
 int genie_stats_write(const char *path);
 
 #ifdef __cplusplus

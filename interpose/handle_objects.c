@@ -10,7 +10,8 @@ static void *object_of(uint64_t id, enum gn_kind kind)
     return slot ? slot->object : NULL;
 }
 
-// A kernel outlives the context and must not find the function again. A module of the context needs nothing: it goes too, before or after.
+// A kernel outlives the context and must not find the function again. A module of the context needs nothing:
+// it goes too, before or after.
 static void leave_kernel(struct gn_function *f)
 {
     pthread_mutex_lock(&gn_module_lock);
@@ -28,7 +29,8 @@ static void leave_library(struct gn_module *m)
     struct gn_library_module *mine = NULL;
     pthread_mutex_lock(&gn_module_lock);
     struct gn_library *library = object_of(m->library, GN_KIND_LIBRARY);
-    for (struct gn_library_module **link = library ? &library->modules : NULL; link && *link; link = &(*link)->next)
+    for (struct gn_library_module **link = library ? &library->modules : NULL; link && *link;
+         link = &(*link)->next)
         if ((*link)->module == m->id) {
             mine = *link;
             *link = mine->next;

@@ -7,7 +7,8 @@
 #include "interpose/shim.h"
 
 static struct gn_handle_table table;
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER; // opening and closing; nothing else is locked or called under it
+static pthread_mutex_t table_lock =
+    PTHREAD_MUTEX_INITIALIZER; // opening and closing; nothing else is locked or called under it
 
 static uint64_t open_growing(enum gn_kind kind, uint64_t context, uint64_t keep, void *object)
 {
@@ -24,7 +25,8 @@ static uint64_t open_growing(enum gn_kind kind, uint64_t context, uint64_t keep,
     return gn_handle_open(&table, kind, context, keep, object);
 }
 
-CUresult gn_handle_new(struct gn_call *c, enum gn_kind kind, uint64_t context, uint64_t keep, void *object, uint64_t *id)
+CUresult gn_handle_new(struct gn_call *c, enum gn_kind kind, uint64_t context, uint64_t keep, void *object,
+                       uint64_t *id)
 {
     (void)c;
     pthread_mutex_lock(&table_lock);
@@ -52,7 +54,8 @@ struct gn_handle_slot *gn_handle_slot(const void *handle, enum gn_kind kind)
     return gn_handle_find(&table, (uint64_t)(uintptr_t)handle, kind);
 }
 
-// Closes the next handle of the context from *index on; what it was is copied out, because `dropped` runs without the lock.
+// Closes the next handle of the context from *index on; what it was is copied out, because `dropped` runs
+// without the lock.
 static bool drop_next(uint64_t context, uint32_t *index, struct gn_handle_slot *was)
 {
     struct gn_handle_slot *slot;

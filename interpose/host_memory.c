@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pinned and registered host memory. Nothing is pinned in the sense of a device's page tables: it is memory whose copies may be asynchronous,
-// because the program has promised to leave it alone until they are done.
+// Pinned and registered host memory. Nothing is pinned in the sense of a device's page tables: it is memory
+// whose copies may be asynchronous, because the program has promised to leave it alone until they are done.
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -14,10 +14,12 @@
 
 enum {
     ALLOC_FLAGS = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED,
-    REGISTER_FLAGS = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY,
+    REGISTER_FLAGS = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
+                     CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY,
 };
 
-static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, size_t size_bytes, unsigned flags)
+static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, size_t size_bytes,
+                    unsigned flags)
 {
     struct gn_memory *m = calloc(1, sizeof *m);
     if (!m)
@@ -31,7 +33,9 @@ static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, si
     int r = gn_memory_add(m);
     if (r)
         free(m);
-    return r == -EEXIST ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : r ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    return r == -EEXIST ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
+           : r          ? CUDA_ERROR_INVALID_VALUE
+                        : CUDA_SUCCESS;
 }
 
 CUresult gn_cuMemHostAlloc(struct gn_call *c, void **pp, size_t bytesize, unsigned int Flags)
@@ -49,7 +53,10 @@ CUresult gn_cuMemHostAlloc(struct gn_call *c, void **pp, size_t bytesize, unsign
     return r;
 }
 
-CUresult gn_cuMemAllocHost_v2(struct gn_call *c, void **pp, size_t bytesize) { return gn_cuMemHostAlloc(c, pp, bytesize, 0); }
+CUresult gn_cuMemAllocHost_v2(struct gn_call *c, void **pp, size_t bytesize)
+{
+    return gn_cuMemHostAlloc(c, pp, bytesize, 0);
+}
 
 CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory)
 {
@@ -87,7 +94,8 @@ CUresult gn_cuMemHostRegister_v2(struct gn_call *c, void *p, size_t bytesize, un
         return gn_refuse(c, "registering the memory of other devices");
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p & ~(page - 1);
     // Only asks: nothing is written back for MS_ASYNC, but a hole in the range is an error.
-    if ((uintptr_t)p + bytesize < (uintptr_t)p || msync((void *)first, (uintptr_t)p + bytesize - first, MS_ASYNC))
+    if ((uintptr_t)p + bytesize < (uintptr_t)p ||
+        msync((void *)first, (uintptr_t)p + bytesize - first, MS_ASYNC))
         return CUDA_ERROR_INVALID_VALUE;
     return add(c, GN_MEMORY_REGISTERED, p, bytesize, Flags);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host functions. Three threads meet here: the program's posts one and gives it a token, the session's receiver queues it when the server says
-// that the stream has come to it, and the runner calls it and tells the server that the stream may go on.
+// Host functions. Three threads meet here: the program's posts one and gives it a token, the session's
+// receiver queues it when the server says that the stream has come to it, and the runner calls it and tells
+// the server that the stream may go on.
 #include "interpose/hostfn.h"
 
 #include <pthread.h>
@@ -12,11 +13,14 @@
 #include "interpose/log.h"
 #include "interpose/stream.h"
 
-enum { WAITING_MAX = 1 << 20 }; // functions posted and not yet run: a program that has more of them has lost its way
+enum {
+    WAITING_MAX = 1 << 20
+}; // functions posted and not yet run: a program that has more of them has lost its way
 
 struct function {
     CUhostFn fn;
-    CUstreamCallback callback; // the older kind: gets the stream and its status; exactly one of the two is set
+    CUstreamCallback
+        callback; // the older kind: gets the stream and its status; exactly one of the two is set
     CUstream stream;
     void *data;
     int status;          // of the stream, once due
@@ -25,16 +29,15 @@ struct function {
     bool posted, queued;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards all of this; nothing else is locked or called under it
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; // guards all of this; nothing else is locked or called under it
 static pthread_cond_t due = PTHREAD_COND_INITIALIZER;
 static struct function *functions;
 static uint32_t count, room, first_free, queue_first, queue_last;
 static bool has_runner;
 static _Atomic uint32_t pending;
-static __thread bool inside;
 
 bool gn_host_functions_pending(void) { return atomic_load_explicit(&pending, memory_order_relaxed); }
-bool gn_host_function_inside(void) { return inside; }
 
 // --- the program's side, with the lock
 
@@ -90,12 +93,13 @@ static void release(uint64_t token)
 
 static void call(const struct function *f)
 {
-    inside = true;
+    struct gn_thread *t = gn_thread_self();
+    if (t)
+        t->in_host_function = true; // for good: this thread does nothing else with CUDA
     if (f->callback)
         f->callback(f->stream, (CUresult)f->status, f->data);
     else if (!f->status) // after an error in the stream such a function is not called
         f->fn(f->data);
-    inside = false;
 }
 
 static void *run(void *unused)
@@ -173,7 +177,8 @@ CUresult gn_cuLaunchHostFunc(struct gn_call *c, CUstream hStream, CUhostFn fn, v
     return fn ? post(c, hStream, &(struct function){.fn = fn, .data = userData}) : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult gn_cuStreamAddCallback(struct gn_call *c, CUstream hStream, CUstreamCallback callback, void *userData, unsigned int flags)
+CUresult gn_cuStreamAddCallback(struct gn_call *c, CUstream hStream, CUstreamCallback callback,
+                                void *userData, unsigned int flags)
 {
     if (!callback || flags)
         return CUDA_ERROR_INVALID_VALUE;

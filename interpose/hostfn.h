@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host functions: the program's functions in its streams. The server tells when one is due; a thread of the shim's own runs them, in that order.
+// Host functions: the program's functions in its streams. The server tells when one is due; a thread of the
+// shim's own runs them, in that order.
 #ifndef GN_INTERPOSE_HOSTFN_H
 #define GN_INTERPOSE_HOSTFN_H
 
@@ -7,8 +8,5 @@
 
 // Whether a host function has been posted and has not returned yet.
 bool gn_host_functions_pending(void);
-
-// Whether the calling thread is inside one, where CUDA calls are not permitted.
-bool gn_host_function_inside(void);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuInit, before which the shim has opened nothing and changed nothing; and what is left to do in a forked child and at exit.
+// cuInit, before which the shim has opened nothing and changed nothing; and what is left to do in a forked
+// child and at exit.
 #include "interpose/init.h"
 
 #include <pthread.h>
@@ -18,7 +19,9 @@
 #include "interpose/tables.h"
 #include "interpose/trace.h"
 
-enum { RETRY_S = 2 }; // a program that asks again and again for a server that does not answer is not kept waiting each time
+enum {
+    RETRY_S = 2
+}; // a program that asks again and again for a server that does not answer is not kept waiting each time
 
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER; // cuInit, until it has succeeded
 static _Atomic int told_version;
@@ -28,7 +31,8 @@ static _Atomic int told_version;
 int gn_version(void)
 {
     int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire), told = 0;
-    int now = mode == GN_MODE_REMOTE || mode == GN_MODE_OVER ? (int)gn_shim.welcome.driver_version : GN_DRIVER_VERSION;
+    int now = mode == GN_MODE_REMOTE || mode == GN_MODE_OVER ? (int)gn_shim.welcome.driver_version
+                                                             : GN_DRIVER_VERSION;
     return atomic_compare_exchange_strong(&told_version, &told, now) ? now : told;
 }
 
@@ -37,7 +41,8 @@ static void compare_versions(void)
     int told = atomic_load(&told_version), now = (int)gn_shim.welcome.driver_version;
     if (told > now)
         gn_log(GN_LOG_WARN,
-               "the driver at the server is for CUDA %d.%d, the program was told %d.%d before it could be asked: what is newer will fail",
+               "the driver at the server is for CUDA %d.%d, the program was told %d.%d before it could be "
+               "asked: what is newer will fail",
                now / 1000, now % 1000 / 10, told / 1000, told % 1000 / 10);
 }
 
@@ -47,7 +52,8 @@ void gn_session_is_over(const char *why)
 {
     int mode = GN_MODE_REMOTE;
     if (atomic_compare_exchange_strong(&gn_shim.mode, &mode, GN_MODE_OVER))
-        gn_log(GN_LOG_WARN, "the session with the server at %s is over: %s; CUDA calls fail from now on", gn_options.server, why);
+        gn_log(GN_LOG_WARN, "the session with the server at %s is over: %s; CUDA calls fail from now on",
+               gn_options.server, why);
 }
 
 static void on_over(void *ctx, const char *why)
@@ -147,7 +153,8 @@ static time_t now_s(void)
     return t.tv_sec;
 }
 
-// A failure is CUDA_ERROR_NO_DEVICE: the one code for which programs go on without a GPU, as on a machine that has none.
+// A failure is CUDA_ERROR_NO_DEVICE: the one code for which programs go on without a GPU, as on a machine
+// that has none.
 static CUresult start_remote(void)
 {
     static const struct gn_session_events events = {.host = on_host, .print = on_print, .over = on_over};
@@ -160,8 +167,9 @@ static CUresult start_remote(void)
         gn_log(GN_LOG_WARN, "no CUDA device: %s", why);
         return CUDA_ERROR_NO_DEVICE;
     }
-    gn_log(GN_LOG_INFO, "session %u with the server at %s: %u devices, CUDA %u.%u", gn_shim.welcome.worker_id, gn_options.server,
-           gn_shim.welcome.device_count, gn_shim.welcome.driver_version / 1000, gn_shim.welcome.driver_version % 1000 / 10);
+    gn_log(GN_LOG_INFO, "session %u with the server at %s: %u devices, CUDA %u.%u", gn_shim.welcome.worker_id,
+           gn_options.server, gn_shim.welcome.device_count, gn_shim.welcome.driver_version / 1000,
+           gn_shim.welcome.driver_version % 1000 / 10);
     compare_versions();
     // Release: pairs with the acquire in gn_enter; session and welcome are seen by who sees the mode.
     atomic_store_explicit(&gn_shim.mode, GN_MODE_REMOTE, memory_order_release);
@@ -195,13 +203,14 @@ CUresult gn_cuInit(struct gn_call *c, unsigned int flags)
     return !r && mode == GN_MODE_REMOTE && !gn_shim.welcome.device_count ? CUDA_ERROR_NO_DEVICE : r;
 }
 
-// --- exit. The runtime's own exit handlers have run by now or come later; either way the session stays usable, and its end is the end of the
-// process.
+// --- exit. The runtime's own exit handlers have run by now or come later; either way the session stays
+// usable, and its end is the end of the process.
 __attribute__((destructor)) static void report(void)
 {
     if (atomic_load(&gn_watching) & GN_WATCH_TRACE)
         gn_trace_flush();
-    if (!*gn_options.stats || (is_child && !strstr(gn_options.stats, "%p"))) // a child does not write over its parent's
+    if (!*gn_options.stats ||
+        (is_child && !strstr(gn_options.stats, "%p"))) // a child does not write over its parent's
         return;
     int error = gn_stats_write(gn_options.stats);
     if (error)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launches: the path that programs take most often. Everything that it needs lies in the function's object and the device's snapshot; the only
-// lock is the session's.
+// Launches: the path that programs take most often. Everything that it needs lies in the function's object
+// and the device's snapshot; the only lock is the session's.
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -16,7 +16,8 @@
 #include "interpose/stream.h"
 
 enum {
-    STACK_BYTES = 4096,  // parameters of nearly every kernel there is; more go through a buffer of the thread's
+    STACK_BYTES =
+        4096, // parameters of nearly every kernel there is; more go through a buffer of the thread's
     EXTRA_PAIRS_MAX = 8, // of the `extra` list: two kinds of entries exist
 };
 
@@ -32,7 +33,8 @@ static uint8_t *thread_buffer(void)
 {
     pthread_once(&buffer_once, make_key);
     uint8_t *buffer = buffer_error ? NULL : pthread_getspecific(buffer_key);
-    if (!buffer && !buffer_error && (buffer = malloc(GN_PARAMS_BYTES_MAX)) && pthread_setspecific(buffer_key, buffer)) {
+    if (!buffer && !buffer_error && (buffer = malloc(GN_PARAMS_BYTES_MAX)) &&
+        pthread_setspecific(buffer_key, buffer)) {
         free(buffer);
         buffer = NULL;
     }
@@ -41,34 +43,45 @@ static uint8_t *thread_buffer(void)
 
 // --- checks
 
-static CUresult check_dimensions(const struct gn_device_snapshot *device, const struct gn_args_launch *a, uint64_t *threads)
+static CUresult check_dimensions(const struct gn_device_snapshot *device, const struct gn_args_launch *a,
+                                 uint64_t *threads)
 {
     const int32_t *most = device->attributes;
     *threads = (uint64_t)a->block_x * a->block_y * a->block_z;
     if (!a->grid_x || !a->grid_y || !a->grid_z || !*threads)
         return CUDA_ERROR_INVALID_VALUE;
-    if (a->grid_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X] || a->grid_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y] ||
-        a->grid_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z] || a->block_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X] ||
-        a->block_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y] || a->block_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z] ||
+    if (a->grid_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X] ||
+        a->grid_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y] ||
+        a->grid_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z] ||
+        a->block_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X] ||
+        a->block_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y] ||
+        a->block_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z] ||
         *threads > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
         return CUDA_ERROR_INVALID_VALUE;
     return CUDA_SUCCESS;
 }
 
-static CUresult against_facts(const struct gn_facts *facts, const struct gn_device_snapshot *device, uint64_t threads, uint32_t shared_bytes)
+static CUresult against_facts(const struct gn_facts *facts, const struct gn_device_snapshot *device,
+                              uint64_t threads, uint32_t shared_bytes)
 {
-    if (shared_bytes && shared_bytes > (uint32_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES))
+    if (shared_bytes &&
+        shared_bytes > (uint32_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES))
         return CUDA_ERROR_INVALID_VALUE;
     if (__builtin_expect(threads <= (uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 1))
         return CUDA_SUCCESS;
-    // Either the registers do not suffice, which a driver hands out in eights to whole warps, or the kernel says how large its blocks are.
-    uint64_t registers = ((uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_NUM_REGS) + 7) / 8 * 8 * ((threads + 31) / 32 * 32);
-    return registers > (uint32_t)device->attributes[CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK] ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
-                                                                                                  : CUDA_ERROR_INVALID_VALUE;
+    // Either the registers do not suffice, which a driver hands out in eights to whole warps, or the kernel
+    // says how large its blocks are.
+    uint64_t registers =
+        ((uint64_t)gn_fact(facts, CU_FUNC_ATTRIBUTE_NUM_REGS) + 7) / 8 * 8 * ((threads + 31) / 32 * 32);
+    return registers > (uint32_t)device->attributes[CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK]
+               ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
+               : CUDA_ERROR_INVALID_VALUE;
 }
 
-// What is kept of a function may be older than the last cuFuncSetAttribute, so a launch is only refused by what the server says now.
-static CUresult check_function(struct gn_call *c, struct gn_function *f, CUdevice number, uint64_t threads, uint32_t shared_bytes)
+// What is kept of a function may be older than the last cuFuncSetAttribute, so a launch is only refused by
+// what the server says now.
+static CUresult check_function(struct gn_call *c, struct gn_function *f, CUdevice number, uint64_t threads,
+                               uint32_t shared_bytes)
 {
     const struct gn_device_snapshot *device = gn_device(number);
     struct gn_facts *facts;
@@ -101,7 +114,8 @@ static CUresult take_extra(const struct gn_layout *layout, void **extra, struct 
     return CUDA_SUCCESS;
 }
 
-static CUresult take_params(const struct gn_layout *layout, void **values, void **extra, uint8_t *stack, struct gn_args_launch *a)
+static CUresult take_params(const struct gn_layout *layout, void **values, void **extra, uint8_t *stack,
+                            struct gn_args_launch *a)
 {
     if (extra)
         return values ? CUDA_ERROR_INVALID_VALUE : take_extra(layout, extra, a);
@@ -119,8 +133,8 @@ static CUresult take_params(const struct gn_layout *layout, void **values, void 
 
 // --- the launch, with dimensions and attributes in `a`
 
-static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bool cooperative, void **values, void **extra,
-                       struct gn_args_launch *a)
+static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bool cooperative, void **values,
+                       void **extra, struct gn_args_launch *a)
 {
     uint8_t stack[STACK_BYTES];
     struct gn_function *f = gn_function_of(handle);
@@ -131,13 +145,16 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     CUresult r = gn_stream_find(c, stream, &s);
     if (r)
         return r;
-    if (f->context && f->context != s.context) // a kernel is launched in the stream's context, whichever that is
+    if (f->context &&
+        f->context != s.context) // a kernel is launched in the stream's context, whichever that is
         return CUDA_ERROR_INVALID_HANDLE;
-    const struct gn_context *context = s.context == gn_context_id(c) ? c->context : gn_context_find((CUcontext)(uintptr_t)s.context);
+    const struct gn_context *context =
+        s.context == gn_context_id(c) ? c->context : gn_context_find((CUcontext)(uintptr_t)s.context);
     const struct gn_device_snapshot *device = context ? gn_device(context->device) : NULL;
     if (!device)
         return CUDA_ERROR_INVALID_HANDLE;
-    if ((r = check_dimensions(device, a, &threads)) || (r = check_function(c, f, context->device, threads, a->shared_bytes)) ||
+    if ((r = check_dimensions(device, a, &threads)) ||
+        (r = check_function(c, f, context->device, threads, a->shared_bytes)) ||
         (r = take_params(&f->layout, values, extra, stack, a)))
         return r;
     if (cooperative) {
@@ -155,12 +172,18 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     return r;
 }
 
-CUresult gn_cuLaunchKernel(struct gn_call *c, CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
-                           unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
+CUresult gn_cuLaunchKernel(struct gn_call *c, CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
+                           unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,
+                           unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
                            void **kernelParams, void **extra)
 {
-    struct gn_args_launch a = {.grid_x = gridDimX, .grid_y = gridDimY, .grid_z = gridDimZ, .block_x = blockDimX, .block_y = blockDimY,
-                               .block_z = blockDimZ, .shared_bytes = sharedMemBytes};
+    struct gn_args_launch a = {.grid_x = gridDimX,
+                               .grid_y = gridDimY,
+                               .grid_z = gridDimZ,
+                               .block_x = blockDimX,
+                               .block_y = blockDimY,
+                               .block_z = blockDimZ,
+                               .shared_bytes = sharedMemBytes};
     return launch(c, f, hStream, false, kernelParams, extra, &a);
 }
 
@@ -168,8 +191,8 @@ CUresult gn_cuLaunchKernel(struct gn_call *c, CUfunction f, unsigned int gridDim
 
 static_assert(sizeof(CUlaunchAttribute) == 72, "the wire carries attributes as they are");
 
-static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config, const CUlaunchAttribute *attribute,
-                                struct gn_launch_attributes *all)
+static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config,
+                                const CUlaunchAttribute *attribute, struct gn_launch_attributes *all)
 {
     uint64_t event;
     switch ((int)attribute->id) {
@@ -177,7 +200,8 @@ static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config,
         all->cooperative = attribute->value.cooperative;
         return CUDA_SUCCESS;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION: {
-        unsigned x = attribute->value.clusterDim.x, y = attribute->value.clusterDim.y, z = attribute->value.clusterDim.z;
+        unsigned x = attribute->value.clusterDim.x, y = attribute->value.clusterDim.y,
+                 z = attribute->value.clusterDim.z;
         bool whole = x && y && z && !(config->gridDimX % x || config->gridDimY % y || config->gridDimZ % z);
         return whole ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
     }
@@ -188,11 +212,14 @@ static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config,
     case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE: // a node of a graph
         return gn_refuse(c, "nodes of graphs");
     default:
-        return (unsigned)attribute->id > CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+        return (unsigned)attribute->id > CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING
+                   ? CUDA_ERROR_INVALID_VALUE
+                   : CUDA_SUCCESS;
     }
 }
 
-CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config, struct gn_launch_attributes *attributes)
+CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config,
+                              struct gn_launch_attributes *attributes)
 {
     attributes->count = 0;
     attributes->cooperative = false;
@@ -200,7 +227,8 @@ CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config, s
         return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < config->numAttrs; i++) {
         const CUlaunchAttribute *from = &config->attrs[i];
-        bool no_node = from->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE && !from->value.deviceUpdatableKernelNode.deviceUpdatable;
+        bool no_node = from->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE &&
+                       !from->value.deviceUpdatableKernelNode.deviceUpdatable;
         if (from->id == CU_LAUNCH_ATTRIBUTE_IGNORE || no_node)
             continue;
         if (attributes->count == GN_LAUNCH_ATTRIBUTES_MAX)
@@ -215,7 +243,8 @@ CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config, s
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuLaunchKernelEx(struct gn_call *c, const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra)
+CUresult gn_cuLaunchKernelEx(struct gn_call *c, const CUlaunchConfig *config, CUfunction f,
+                             void **kernelParams, void **extra)
 {
     struct gn_launch_attributes attributes;
     if (!config)
@@ -223,19 +252,26 @@ CUresult gn_cuLaunchKernelEx(struct gn_call *c, const CUlaunchConfig *config, CU
     CUresult r = gn_launch_attributes(c, config, &attributes);
     if (r)
         return r;
-    struct gn_args_launch a = {.grid_x = config->gridDimX, .grid_y = config->gridDimY, .grid_z = config->gridDimZ,
-                               .block_x = config->blockDimX, .block_y = config->blockDimY, .block_z = config->blockDimZ,
-                               .shared_bytes = config->sharedMemBytes, .attributes = attributes.list,
+    struct gn_args_launch a = {.grid_x = config->gridDimX,
+                               .grid_y = config->gridDimY,
+                               .grid_z = config->gridDimZ,
+                               .block_x = config->blockDimX,
+                               .block_y = config->blockDimY,
+                               .block_z = config->blockDimZ,
+                               .shared_bytes = config->sharedMemBytes,
+                               .attributes = attributes.list,
                                .attributes_bytes = attributes.count * (uint32_t)sizeof attributes.list[0]};
     CUstream stream = config->hStream ? config->hStream : c->default_stream;
     return launch(c, f, stream, attributes.cooperative, kernelParams, extra, &a);
 }
 
-CUresult gn_cuLaunchCooperativeKernel(struct gn_call *c, CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
-                                      unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes,
-                                      CUstream hStream, void **kernelParams)
+CUresult gn_cuLaunchCooperativeKernel(struct gn_call *c, CUfunction f, unsigned int gridDimX,
+                                      unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX,
+                                      unsigned int blockDimY, unsigned int blockDimZ,
+                                      unsigned int sharedMemBytes, CUstream hStream, void **kernelParams)
 {
     CUlaunchAttribute cooperative = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value = {.cooperative = 1}};
-    CUlaunchConfig config = {gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, &cooperative, 1};
+    CUlaunchConfig config = {gridDimX,  gridDimY,       gridDimZ, blockDimX,    blockDimY,
+                             blockDimZ, sharedMemBytes, hStream,  &cooperative, 1};
     return gn_cuLaunchKernelEx(c, &config, f, kernelParams, NULL);
 }

@@ -14,6 +14,7 @@ struct gn_launch_attributes {
 };
 
 // Copies and checks those of a launch. CUDA_ERROR_INVALID_VALUE, _INVALID_HANDLE (an event), _NOT_SUPPORTED.
-CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config, struct gn_launch_attributes *attributes);
+CUresult gn_launch_attributes(struct gn_call *c, const CUlaunchConfig *config,
+                              struct gn_launch_attributes *attributes);
 
 #endif

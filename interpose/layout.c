@@ -36,7 +36,8 @@ int gn_layout_decode(struct gn_layout *layout, struct gn_param *params, const vo
             return -EBADMSG;
         used += params[i].size_bytes;
     }
-    *layout = (struct gn_layout){.count = (uint32_t)count, .size_bytes = (uint32_t)end, .gaps = used != end, .params = params};
+    *layout = (struct gn_layout){
+        .count = (uint32_t)count, .size_bytes = (uint32_t)end, .gaps = used != end, .params = params};
     return 0;
 }
 

@@ -16,7 +16,8 @@ static struct gn_library *library_of(CUlibrary handle)
     return slot ? slot->object : NULL;
 }
 
-static CUresult check_options(struct gn_call *c, unsigned count, const CUlibraryOption *options, void *const *values)
+static CUresult check_options(struct gn_call *c, unsigned count, const CUlibraryOption *options,
+                              void *const *values)
 {
     if (count && (!options || !values))
         return CUDA_ERROR_INVALID_VALUE;
@@ -53,23 +54,27 @@ static CUresult load(struct gn_call *c, CUlibrary *library, const void *image, s
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuLibraryLoadData(struct gn_call *c, CUlibrary *library, const void *code, CUjit_option *jitOptions, void **jitOptionsValues,
-                              unsigned int numJitOptions, CUlibraryOption *libraryOptions, void **libraryOptionValues,
+CUresult gn_cuLibraryLoadData(struct gn_call *c, CUlibrary *library, const void *code,
+                              CUjit_option *jitOptions, void **jitOptionsValues, unsigned int numJitOptions,
+                              CUlibraryOption *libraryOptions, void **libraryOptionValues,
                               unsigned int numLibraryOptions)
 {
-    CUresult r = library ? gn_jit_options(numJitOptions, jitOptions, jitOptionsValues) : CUDA_ERROR_INVALID_VALUE;
+    CUresult r =
+        library ? gn_jit_options(numJitOptions, jitOptions, jitOptionsValues) : CUDA_ERROR_INVALID_VALUE;
     if (!r)
         r = check_options(c, numLibraryOptions, libraryOptions, libraryOptionValues);
     return r ? r : load(c, library, code, GN_IMAGE_SIZE_UNKNOWN);
 }
 
-CUresult gn_cuLibraryLoadFromFile(struct gn_call *c, CUlibrary *library, const char *fileName, CUjit_option *jitOptions,
-                                  void **jitOptionsValues, unsigned int numJitOptions, CUlibraryOption *libraryOptions,
+CUresult gn_cuLibraryLoadFromFile(struct gn_call *c, CUlibrary *library, const char *fileName,
+                                  CUjit_option *jitOptions, void **jitOptionsValues,
+                                  unsigned int numJitOptions, CUlibraryOption *libraryOptions,
                                   void **libraryOptionValues, unsigned int numLibraryOptions)
 {
     void *image;
     size_t size_bytes;
-    CUresult r = library ? gn_jit_options(numJitOptions, jitOptions, jitOptionsValues) : CUDA_ERROR_INVALID_VALUE;
+    CUresult r =
+        library ? gn_jit_options(numJitOptions, jitOptions, jitOptionsValues) : CUDA_ERROR_INVALID_VALUE;
     if (!r)
         r = check_options(c, numLibraryOptions, libraryOptions, libraryOptionValues);
     if (!r)
@@ -100,7 +105,8 @@ CUresult gn_cuLibraryUnload(struct gn_call *c, CUlibrary library)
     struct gn_library *l = library_of(library);
     if (!l)
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult r = gn_ask(c, GN_OP_library_unload, &(struct gn_args_library_unload){.library = l->id}, &(struct gn_out_library_unload){0});
+    CUresult r = gn_ask(c, GN_OP_library_unload, &(struct gn_args_library_unload){.library = l->id},
+                        &(struct gn_out_library_unload){0});
     pthread_mutex_lock(&gn_module_lock);
     struct gn_function *kernels = gn_names_take_all(&l->names);
     struct gn_library_module *modules = l->modules;
@@ -177,19 +183,24 @@ CUresult gn_cuLibraryGetKernelCount(struct gn_call *c, unsigned int *count, CUli
     struct gn_out_library_kernels out = {0};
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = l ? gn_ask(c, GN_OP_library_kernels, &(struct gn_args_library_kernels){.library = l->id}, &out) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r =
+        l ? gn_ask(c, GN_OP_library_kernels, &(struct gn_args_library_kernels){.library = l->id}, &out)
+          : CUDA_ERROR_INVALID_HANDLE;
     if (!r)
         *count = out.count;
     return r;
 }
 
-CUresult gn_cuLibraryEnumerateKernels(struct gn_call *c, CUkernel *kernels, unsigned int numKernels, CUlibrary lib)
+CUresult gn_cuLibraryEnumerateKernels(struct gn_call *c, CUkernel *kernels, unsigned int numKernels,
+                                      CUlibrary lib)
 {
     struct gn_library *l = library_of(lib);
     struct gn_out_library_kernels out = {0};
     if (!kernels || !numKernels)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = l ? gn_ask(c, GN_OP_library_kernels, &(struct gn_args_library_kernels){.library = l->id}, &out) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r =
+        l ? gn_ask(c, GN_OP_library_kernels, &(struct gn_args_library_kernels){.library = l->id}, &out)
+          : CUDA_ERROR_INVALID_HANDLE;
     if (r || !out.names_bytes)
         return r;
     char *names = malloc(out.names_bytes + 1u); // the next answer comes into the same buffer
@@ -209,7 +220,8 @@ CUresult gn_cuLibraryEnumerateKernels(struct gn_call *c, CUkernel *kernels, unsi
 
 // --- variables
 
-static CUresult get_global(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name, bool managed)
+static CUresult get_global(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
+                           const char *name, bool managed)
 {
     struct gn_library *l = library_of(library);
     if (!l)
@@ -229,13 +241,15 @@ static CUresult get_global(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, 
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuLibraryGetGlobal(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+CUresult gn_cuLibraryGetGlobal(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
+                               const char *name)
 {
     return get_global(c, dptr, bytes, library, name, false);
 }
 
 // A managed variable would have to be readable here.
-CUresult gn_cuLibraryGetManaged(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+CUresult gn_cuLibraryGetManaged(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
+                                const char *name)
 {
     CUresult r = get_global(c, dptr, bytes, library, name, true);
     return r ? r : gn_refuse(c, "managed variables");
@@ -245,7 +259,8 @@ CUresult gn_cuLibraryGetUnifiedFunction(struct gn_call *c, void **fptr, CUlibrar
 {
     if (!fptr || !symbol || !*symbol)
         return CUDA_ERROR_INVALID_VALUE;
-    return library_of(library) ? gn_refuse(c, "functions at one address for host and device") : CUDA_ERROR_INVALID_HANDLE;
+    return library_of(library) ? gn_refuse(c, "functions at one address for host and device")
+                               : CUDA_ERROR_INVALID_HANDLE;
 }
 
 // --- the module of a library in a context
@@ -263,7 +278,8 @@ static CUresult make_module(struct gn_call *c, struct gn_library *l, uint64_t *i
     struct gn_args_library_get_module args = {.library = l->id};
     struct gn_module *m = calloc(1, sizeof *m);
     struct gn_library_module *entry = calloc(1, sizeof *entry);
-    CUresult r = m && entry ? gn_handle_new(c, GN_KIND_MODULE, gn_context_id(c), 0, m, &args.module) : CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult r = m && entry ? gn_handle_new(c, GN_KIND_MODULE, gn_context_id(c), 0, m, &args.module)
+                            : CUDA_ERROR_OUT_OF_MEMORY;
     if (r)
         goto no_handle;
     m->id = args.module;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local mode. The driver is opened by its full path: its SONAME is the shim's own, so by name the loader would give back the shim.
+// The local mode. The driver is opened by its full path: its SONAME is the shim's own, so by name the loader
+// would give back the shim.
 #include "interpose/local.h"
 
 #include <dlfcn.h>
@@ -14,8 +15,12 @@
 
 // Where drivers are installed, by distributions and by the tool that puts one into containers.
 static const char *const places[] = {
-    "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1", "/usr/lib64/libcuda.so.1",
-    "/usr/lib/libcuda.so.1",                  "/usr/local/nvidia/lib64/libcuda.so.1",    "/usr/lib/wsl/lib/libcuda.so.1",
+    "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
+    "/usr/lib/aarch64-linux-gnu/libcuda.so.1",
+    "/usr/lib64/libcuda.so.1",
+    "/usr/lib/libcuda.so.1",
+    "/usr/local/nvidia/lib64/libcuda.so.1",
+    "/usr/lib/wsl/lib/libcuda.so.1",
     "/run/opengl-driver/lib/libcuda.so.1",
 };
 
@@ -27,7 +32,8 @@ bool gn_local_wanted(void)
 {
     char why[GN_WHY_BYTES];
     if (!gn_options_loaded()) {
-        // Before cuInit no file is read, unless the environment or the program itself asks for the local mode.
+        // Before cuInit no file is read, unless the environment or the program itself asks for the local
+        // mode.
         if (!gn_options_early_local() || gn_options_load(why))
             return false;
     }
@@ -38,8 +44,8 @@ static bool is_ourselves(const char *path)
 {
     Dl_info us;
     struct stat a, b;
-    return dladdr((void *)cuInit, &us) && us.dli_fname && !stat(us.dli_fname, &a) && !stat(path, &b) && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return dladdr((void *)cuInit, &us) && us.dli_fname && !stat(us.dli_fname, &a) && !stat(path, &b) &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static void *open_at(const char *path, const char **why)
@@ -72,7 +78,8 @@ static void *find_driver(void)
     if (*gn_options.driver) {
         void *library = open_at(gn_options.driver, &why);
         if (!library)
-            gn_log(GN_LOG_WARN, "no local driver at %s: %s; set GENIE_DRIVER to its libcuda.so.1", gn_options.driver, why);
+            gn_log(GN_LOG_WARN, "no local driver at %s: %s; set GENIE_DRIVER to its libcuda.so.1",
+                   gn_options.driver, why);
         return library;
     }
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -83,7 +90,8 @@ static void *find_driver(void)
         }
         gn_log(GN_LOG_DEBUG, "local driver: not %s: %s", places[i], why);
     }
-    gn_log(GN_LOG_WARN, "no local driver in the usual places; set GENIE_DRIVER to the full path of its libcuda.so.1");
+    gn_log(GN_LOG_WARN,
+           "no local driver in the usual places; set GENIE_DRIVER to the full path of its libcuda.so.1");
     return NULL;
 }
 
@@ -119,7 +127,8 @@ CUresult gn_local_enter(struct gn_call *c)
         return CUDA_SUCCESS;
     c->local = gn_local_function(c->symbol);
     if (c->local) {
-        if (c->op == GN_OP_cuLaunchKernel || c->op == GN_OP_cuLaunchKernelEx || c->op == GN_OP_cuLaunchCooperativeKernel)
+        if (c->op == GN_OP_cuLaunchKernel || c->op == GN_OP_cuLaunchKernelEx ||
+            c->op == GN_OP_cuLaunchCooperativeKernel)
             gn_count_kernel(c);
         return CUDA_SUCCESS;
     }
@@ -128,8 +137,8 @@ CUresult gn_local_enter(struct gn_call *c)
     return CUDA_ERROR_NOT_FOUND;
 }
 
-// A program may ask for version, symbols and tables before cuInit, and must get the same answers as after it. A driver that cannot be opened is
-// told of by cuInit; until then the shim answers.
+// A program may ask for version, symbols and tables before cuInit, and must get the same answers as after it.
+// A driver that cannot be opened is told of by cuInit; until then the shim answers.
 CUresult gn_local_enter_cold(struct gn_call *c)
 {
     if (!is_ours(c->op) && gn_local_open() == CUDA_SUCCESS)

@@ -15,7 +15,8 @@ CUresult gn_local_open(void);
 // The driver's function of a symbol, or NULL: it lacks it, or the driver is not open.
 void *gn_local_function(unsigned symbol);
 
-// The part of gn_enter that finds the driver's function, for a program that has initialised; gn_local_enter_cold before that.
+// The part of gn_enter that finds the driver's function, for a program that has initialised;
+// gn_local_enter_cold before that.
 CUresult gn_local_enter(struct gn_call *c);
 CUresult gn_local_enter_cold(struct gn_call *c);
 

@@ -12,7 +12,8 @@
 
 enum { LINE_BYTES = 1024 }; // a longer message is cut, so that a line is one write
 
-static const char *const names[] = {[GN_LOG_OFF] = "off", [GN_LOG_WARN] = "warn", [GN_LOG_INFO] = "info", [GN_LOG_DEBUG] = "debug"};
+static const char *const names[] = {
+    [GN_LOG_OFF] = "off", [GN_LOG_WARN] = "warn", [GN_LOG_INFO] = "info", [GN_LOG_DEBUG] = "debug"};
 enum { LEVELS = sizeof names / sizeof *names };
 
 static _Atomic int log_level = GN_LOG_WARN;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the shim says to its user: to stderr or a file, at a level, each matter once. GENIE_LOG=off|warn|info|debug[:FILE].
+// What the shim says to its user: to stderr or a file, at a level, each matter once.
+// GENIE_LOG=off|warn|info|debug[:FILE].
 #ifndef GN_INTERPOSE_LOG_H
 #define GN_INTERPOSE_LOG_H
 
@@ -15,11 +16,11 @@ int gn_log_start(enum gn_log_level level, const char *path);
 void gn_log(enum gn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // The same, but only the first time that this place in the code has something to say.
-#define gn_log_once(level, ...)                                   \
-    do {                                                          \
-        static atomic_flag gn_said = ATOMIC_FLAG_INIT;            \
-        if (!atomic_flag_test_and_set_explicit(&gn_said, memory_order_relaxed)) \
-            gn_log(level, __VA_ARGS__);                           \
+#define gn_log_once(level, ...)                                                                              \
+    do {                                                                                                     \
+        static atomic_flag gn_said = ATOMIC_FLAG_INIT;                                                       \
+        if (!atomic_flag_test_and_set_explicit(&gn_said, memory_order_relaxed))                              \
+            gn_log(level, __VA_ARGS__);                                                                      \
     } while (0)
 
 // "warn", "debug:/tmp/log": 0 and the level, and where the path starts (NULL: none), or -EINVAL.

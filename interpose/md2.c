@@ -23,11 +23,10 @@ static const uint8_t substitute[256] = {
     49,  68,  80,  180, 143, 237, 31,  26,  219, 153, 141, 51,  159, 17,  131, 20,
 };
 
-void gn_md2_begin(struct gn_md2 *m) {
-    memset(m, 0, sizeof *m);
-}
+void gn_md2_begin(struct gn_md2 *m) { memset(m, 0, sizeof *m); }
 
-static void mix(struct gn_md2 *m, const uint8_t *block) {
+static void mix(struct gn_md2 *m, const uint8_t *block)
+{
     uint8_t x[3 * GN_MD2_BYTES], last = m->checksum[GN_MD2_BYTES - 1];
     for (int i = 0; i < GN_MD2_BYTES; i++) {
         last = m->checksum[i] ^= substitute[block[i] ^ last];
@@ -44,7 +43,8 @@ static void mix(struct gn_md2 *m, const uint8_t *block) {
     memcpy(m->state, x, GN_MD2_BYTES);
 }
 
-void gn_md2_add(struct gn_md2 *m, const void *data, size_t size_bytes) {
+void gn_md2_add(struct gn_md2 *m, const void *data, size_t size_bytes)
+{
     const uint8_t *at = data;
     while (size_bytes) {
         size_t n = GN_MD2_BYTES - m->filled_bytes;
@@ -60,7 +60,8 @@ void gn_md2_add(struct gn_md2 *m, const void *data, size_t size_bytes) {
     }
 }
 
-void gn_md2_end(struct gn_md2 *m, uint8_t digest[GN_MD2_BYTES]) {
+void gn_md2_end(struct gn_md2 *m, uint8_t digest[GN_MD2_BYTES])
+{
     uint8_t padding[GN_MD2_BYTES], checksum[GN_MD2_BYTES];
     size_t n = GN_MD2_BYTES - m->filled_bytes; // always padded, by a whole block when it is full
     memset(padding, (int)n, n);
@@ -70,14 +71,16 @@ void gn_md2_end(struct gn_md2 *m, uint8_t digest[GN_MD2_BYTES]) {
     memcpy(digest, m->state, GN_MD2_BYTES);
 }
 
-static void add_key(struct gn_md2 *m, const uint8_t *key, uint8_t pad) {
+static void add_key(struct gn_md2 *m, const uint8_t *key, uint8_t pad)
+{
     uint8_t block[GN_MD2_BYTES];
     for (int i = 0; i < GN_MD2_BYTES; i++)
         block[i] = key[i] ^ pad;
     gn_md2_add(m, block, sizeof block);
 }
 
-void gn_hmac_md2_begin(struct gn_hmac_md2 *h, const void *key, size_t key_bytes) {
+void gn_hmac_md2_begin(struct gn_hmac_md2 *h, const void *key, size_t key_bytes)
+{
     memset(h, 0, sizeof *h);
     if (key_bytes > sizeof h->key) {
         gn_md2_add(&h->inner, key, key_bytes);
@@ -89,11 +92,13 @@ void gn_hmac_md2_begin(struct gn_hmac_md2 *h, const void *key, size_t key_bytes)
     add_key(&h->inner, h->key, 0x36);
 }
 
-void gn_hmac_md2_add(struct gn_hmac_md2 *h, const void *data, size_t size_bytes) {
+void gn_hmac_md2_add(struct gn_hmac_md2 *h, const void *data, size_t size_bytes)
+{
     gn_md2_add(&h->inner, data, size_bytes);
 }
 
-void gn_hmac_md2_end(struct gn_hmac_md2 *h, uint8_t digest[GN_MD2_BYTES]) {
+void gn_hmac_md2_end(struct gn_hmac_md2 *h, uint8_t digest[GN_MD2_BYTES])
+{
     uint8_t inner[GN_MD2_BYTES];
     struct gn_md2 outer;
     gn_md2_end(&h->inner, inner);

@@ -10,8 +10,9 @@
 #include "api_wire.h"
 #include "interpose/log.h"
 
-// How often another address is asked for when this process has something where the server put an allocation. Two unrelated address spaces
-// meet rarely, and a second try gets the driver's next free place: so many failures in a row mean that it will not get better.
+// How often another address is asked for when this process has something where the server put an allocation.
+// Two unrelated address spaces meet rarely, and a second try gets the driver's next free place: so many
+// failures in a row mean that it will not get better.
 enum { PLACE_TRIES = 16 };
 
 static void free_at_server(struct gn_call *c, uint64_t address)
@@ -43,7 +44,8 @@ static CUresult ask_once(struct gn_call *c, struct request *q)
     return r;
 }
 
-// Asks the server until the address is free in this process too. The bad ones stay allocated meanwhile, or they would come again.
+// Asks the server until the address is free in this process too. The bad ones stay allocated meanwhile, or
+// they would come again.
 static CUresult ask_for_place(struct gn_call *c, struct request *q, struct gn_reservation *reservation)
 {
     static _Atomic bool hopeless; // every try of an earlier allocation failed
@@ -72,10 +74,13 @@ static CUresult ask_for_place(struct gn_call *c, struct request *q, struct gn_re
     if (r)
         return r;
     if (reserved == -EEXIST)
-        gn_log_once(GN_LOG_WARN, "device memory at 0x%llx has an address that this process uses too; copies take it for device memory",
+        gn_log_once(GN_LOG_WARN,
+                    "device memory at 0x%llx has an address that this process uses too; copies take it for "
+                    "device memory",
                     (unsigned long long)q->address);
     else if (reserved)
-        gn_log_once(GN_LOG_INFO, "addresses of device memory cannot be reserved in this process (errno %d)", -reserved);
+        gn_log_once(GN_LOG_INFO, "addresses of device memory cannot be reserved in this process (errno %d)",
+                    -reserved);
     return CUDA_SUCCESS;
 }
 
@@ -101,8 +106,8 @@ static CUresult allocate(struct gn_call *c, struct request *q, CUdeviceptr *addr
     m->device = c->context->device;
     m->context = gn_context_id(c);
     if (gn_memory_add(m)) { // the server gave what it has given already, or nonsense
-        gn_log(GN_LOG_WARN, "the server placed %llu bytes at 0x%llx, where other device memory is", (unsigned long long)q->size_bytes,
-               (unsigned long long)q->address);
+        gn_log(GN_LOG_WARN, "the server placed %llu bytes at 0x%llx, where other device memory is",
+               (unsigned long long)q->size_bytes, (unsigned long long)q->address);
         memory_free(m);
         return CUDA_ERROR_UNKNOWN;
     }
@@ -119,12 +124,14 @@ CUresult gn_cuMemAlloc_v2(struct gn_call *c, CUdeviceptr *dptr, size_t bytesize)
     return allocate(c, &q, dptr);
 }
 
-CUresult gn_cuMemAllocPitch_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
-                               unsigned int ElementSizeBytes)
+CUresult gn_cuMemAllocPitch_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes,
+                               size_t Height, unsigned int ElementSizeBytes)
 {
-    if (!dptr || !pPitch || !WidthInBytes || !Height || (ElementSizeBytes != 4 && ElementSizeBytes != 8 && ElementSizeBytes != 16))
+    if (!dptr || !pPitch || !WidthInBytes || !Height ||
+        (ElementSizeBytes != 4 && ElementSizeBytes != 8 && ElementSizeBytes != 16))
         return CUDA_ERROR_INVALID_VALUE;
-    struct gn_args_memory_alloc_pitch args = {.width_bytes = WidthInBytes, .height = Height, .element_bytes = ElementSizeBytes};
+    struct gn_args_memory_alloc_pitch args = {
+        .width_bytes = WidthInBytes, .height = Height, .element_bytes = ElementSizeBytes};
     struct request q = {.op = GN_OP_memory_alloc_pitch, .args = &args, .height = Height};
     CUresult r = allocate(c, &q, dptr);
     if (!r)
@@ -181,12 +188,12 @@ static void forget(struct gn_memory *m)
 
 void gn_memory_drop_globals(uint64_t owner)
 {
-    for (struct gn_memory *m; (m = gn_memory_take_next(0, owner)); )
+    for (struct gn_memory *m; (m = gn_memory_take_next(0, owner));)
         forget(m);
 }
 
 void gn_context_gone_memory(uint64_t context)
 {
-    for (struct gn_memory *m; (m = gn_memory_take_next(context, 0)); )
+    for (struct gn_memory *m; (m = gn_memory_take_next(context, 0));)
         forget(m);
 }

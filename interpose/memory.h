@@ -6,11 +6,13 @@
 #include "interpose/memory_map.h"
 #include "interpose/shim.h"
 
-// A variable of a module or library (`owner`) at this address: copies to and from it are legal until gn_memory_drop_globals(owner).
+// A variable of a module or library (`owner`) at this address: copies to and from it are legal until
+// gn_memory_drop_globals(owner).
 void gn_memory_add_global(struct gn_call *c, uint64_t owner, uint64_t address, uint64_t size_bytes);
 void gn_memory_drop_globals(uint64_t owner);
 
-// Waits until no copy and no host function of the contexts that used `memory` (host memory) can touch it any more.
+// Waits until no copy and no host function of the contexts that used `memory` (host memory) can touch it any
+// more.
 CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory);
 
 #endif

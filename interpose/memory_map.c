@@ -89,12 +89,14 @@ bool gn_memory_look(uint64_t address, struct gn_memory *copy)
     return m;
 }
 
-// A full set forgets its last: whoever frees the memory then waits for the others and for the context it belongs to.
+// A full set forgets its last: whoever frees the memory then waits for the others and for the context it
+// belongs to.
 static void note_user(struct gn_memory *m, uint64_t context)
 {
     for (int i = 0; i < GN_MEMORY_USERS_MAX; i++) {
         uint64_t user = atomic_load_explicit(&m->users[i], memory_order_relaxed);
-        if (!user && atomic_compare_exchange_strong_explicit(&m->users[i], &user, context, memory_order_relaxed, memory_order_relaxed))
+        if (!user && atomic_compare_exchange_strong_explicit(&m->users[i], &user, context,
+                                                             memory_order_relaxed, memory_order_relaxed))
             return;
         if (user == context)
             return;

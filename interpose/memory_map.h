@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the process knows about addresses: the session's device memory, and pinned or registered host memory. One lock guards both maps.
+// What the process knows about addresses: the session's device memory, and pinned or registered host memory.
+// One lock guards both maps.
 #ifndef GN_INTERPOSE_MEMORY_MAP_H
 #define GN_INTERPOSE_MEMORY_MAP_H
 
@@ -23,12 +24,13 @@ struct gn_memory {
     struct gn_region region; // first: the maps hand it back as this structure
     enum gn_memory_kind kind;
     CUdevice device;
-    unsigned flags;      // host memory: as given
-    int sync_memops;     // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
+    unsigned flags;  // host memory: as given
+    int sync_memops; // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
     uint64_t context, buffer_id;
-    uint64_t owner;      // global: the module or library
+    uint64_t owner;                    // global: the module or library
     struct gn_reservation reservation; // device memory
-    _Atomic uint64_t users[GN_MEMORY_USERS_MAX]; // host memory: contexts that copied to or from it without waiting
+    _Atomic uint64_t
+        users[GN_MEMORY_USERS_MAX]; // host memory: contexts that copied to or from it without waiting
 };
 
 static inline bool gn_memory_is_host(const struct gn_memory *m) { return m->kind >= GN_MEMORY_PINNED; }
@@ -36,23 +38,25 @@ static inline bool gn_memory_is_host(const struct gn_memory *m) { return m->kind
 // Files it under its region and gives it a buffer id. 0, or -EEXIST (it overlaps what is there), -EINVAL.
 int gn_memory_add(struct gn_memory *memory);
 
-// Takes out the range of this kind that starts exactly at `address`; it is the caller's then. NULL: there is none.
+// Takes out the range of this kind that starts exactly at `address`; it is the caller's then. NULL: there is
+// none.
 struct gn_memory *gn_memory_take(uint64_t address, enum gn_memory_kind kind);
 
 // Takes out everything of a context (owner 0) or of an owner, one after the other: call until NULL.
 struct gn_memory *gn_memory_take_next(uint64_t context, uint64_t owner);
 
-// Copies what is known about the range that holds `address`: device memory first, then host memory. False: nothing.
+// Copies what is known about the range that holds `address`: device memory first, then host memory. False:
+// nothing.
 bool gn_memory_look(uint64_t address, struct gn_memory *copy);
 
 enum gn_memory_where {
-    GN_WHERE_UNKNOWN,  // pageable host memory, as far as anybody can tell
+    GN_WHERE_UNKNOWN, // pageable host memory, as far as anybody can tell
     GN_WHERE_DEVICE,
-    GN_WHERE_PINNED,   // pinned or registered
-    GN_WHERE_ACROSS,   // it begins in device memory and leaves its allocation
+    GN_WHERE_PINNED, // pinned or registered
+    GN_WHERE_ACROSS, // it begins in device memory and leaves its allocation
 };
-// Where size_bytes bytes from `address` lie. A range only partly in pinned memory counts as pageable. `context` is noted as a user of
-// pinned memory unless it is 0.
+// Where size_bytes bytes from `address` lie. A range only partly in pinned memory counts as pageable.
+// `context` is noted as a user of pinned memory unless it is 0.
 enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint64_t context);
 
 // Sets CU_POINTER_ATTRIBUTE_SYNC_MEMOPS. False: unknown address.

@@ -11,19 +11,21 @@
 
 #include "core/region.h"
 
-struct edge { // a granule that allocations only partly fill
+struct edge {                // a granule that allocations only partly fill
     struct gn_region region; // first
     unsigned uses;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards `edges` and their counts, over mmap too: a granule is mapped once
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; // guards `edges` and their counts, over mmap too: a granule is mapped once
 static struct gn_region_map edges;
 
-// The system calls themselves, not libc's functions: what a program or a sanitizer puts in their place to account for memory has no business
-// with these, as nobody ever touches them.
+// The system calls themselves, not libc's functions: what a program or a sanitizer puts in their place to
+// account for memory has no business with these, as nobody ever touches them.
 static int map_range(uint64_t start, uint64_t size_bytes)
 {
-    long got = syscall(SYS_mmap, start, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    long got = syscall(SYS_mmap, start, size_bytes, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (got == -1)
         return -errno;
     if ((uint64_t)got != start) { // a kernel before 4.17 takes the address as a hint
@@ -72,9 +74,11 @@ int gn_reserve(struct gn_reservation *reservation, uint64_t address, uint64_t si
 {
     const uint64_t mask = GN_RESERVE_GRANULE_BYTES - 1;
     *reservation = (struct gn_reservation){0};
-    if (!size_bytes || address <= mask || address + size_bytes < address || address + size_bytes > UINT64_MAX - mask)
+    if (!size_bytes || address <= mask || address + size_bytes < address ||
+        address + size_bytes > UINT64_MAX - mask)
         return -EINVAL;
-    uint64_t end = address + size_bytes, first = address & ~mask, last = end & ~mask, whole = (address + mask) & ~mask;
+    uint64_t end = address + size_bytes, first = address & ~mask, last = end & ~mask,
+             whole = (address + mask) & ~mask;
     int r = 0;
     if (last > whole) {
         if ((r = map_range(whole, last - whole)))

@@ -53,8 +53,8 @@ CUresult gn_cuModuleLoadFatBinary(struct gn_call *c, CUmodule *module, const voi
     return load(c, module, fatCubin, GN_IMAGE_SIZE_UNKNOWN);
 }
 
-CUresult gn_cuModuleLoadDataEx(struct gn_call *c, CUmodule *module, const void *image, unsigned int numOptions, CUjit_option *options,
-                               void **optionValues)
+CUresult gn_cuModuleLoadDataEx(struct gn_call *c, CUmodule *module, const void *image,
+                               unsigned int numOptions, CUjit_option *options, void **optionValues)
 {
     CUresult r = gn_jit_options(numOptions, options, optionValues);
     return r ? r : load(c, module, image, GN_IMAGE_SIZE_UNKNOWN);
@@ -77,7 +77,8 @@ CUresult gn_cuModuleUnload(struct gn_call *c, CUmodule hmod)
     struct gn_module *m = module_of(hmod);
     if (!m || m->library) // a library's module goes with the library
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult r = gn_ask(c, GN_OP_module_unload, &(struct gn_args_module_unload){.module = m->id}, &(struct gn_out_module_unload){0});
+    CUresult r = gn_ask(c, GN_OP_module_unload, &(struct gn_args_module_unload){.module = m->id},
+                        &(struct gn_out_module_unload){0});
     pthread_mutex_lock(&gn_module_lock);
     struct gn_function *functions = gn_names_take_all(&m->names);
     pthread_mutex_unlock(&gn_module_lock);
@@ -141,7 +142,8 @@ CUresult gn_cuModuleGetFunction(struct gn_call *c, CUfunction *hfunc, CUmodule h
     return r;
 }
 
-CUresult gn_cuModuleGetGlobal_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const char *name)
+CUresult gn_cuModuleGetGlobal_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, CUmodule hmod,
+                                 const char *name)
 {
     struct gn_module *m = module_of(hmod);
     if (!m)
@@ -169,19 +171,24 @@ CUresult gn_cuModuleGetFunctionCount(struct gn_call *c, unsigned int *count, CUm
     struct gn_out_module_functions out = {0};
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = m ? gn_ask(c, GN_OP_module_functions, &(struct gn_args_module_functions){.module = m->id}, &out) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r =
+        m ? gn_ask(c, GN_OP_module_functions, &(struct gn_args_module_functions){.module = m->id}, &out)
+          : CUDA_ERROR_INVALID_HANDLE;
     if (!r)
         *count = out.count;
     return r;
 }
 
-CUresult gn_cuModuleEnumerateFunctions(struct gn_call *c, CUfunction *functions, unsigned int numFunctions, CUmodule mod)
+CUresult gn_cuModuleEnumerateFunctions(struct gn_call *c, CUfunction *functions, unsigned int numFunctions,
+                                       CUmodule mod)
 {
     struct gn_module *m = module_of(mod);
     struct gn_out_module_functions out = {0};
     if (!functions || !numFunctions)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = m ? gn_ask(c, GN_OP_module_functions, &(struct gn_args_module_functions){.module = m->id}, &out) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r =
+        m ? gn_ask(c, GN_OP_module_functions, &(struct gn_args_module_functions){.module = m->id}, &out)
+          : CUDA_ERROR_INVALID_HANDLE;
     if (r || !out.names_bytes)
         return r;
     char *names = malloc(out.names_bytes + 1u); // the next answer comes into the same buffer
@@ -190,7 +197,8 @@ CUresult gn_cuModuleEnumerateFunctions(struct gn_call *c, CUfunction *functions,
     memcpy(names, out.names, out.names_bytes);
     names[out.names_bytes] = 0;
     const char *name = names, *end = names + out.names_bytes;
-    for (unsigned i = 0; !r && i < numFunctions && i < out.count && name < end; i++, name += strlen(name) + 1) {
+    for (unsigned i = 0; !r && i < numFunctions && i < out.count && name < end;
+         i++, name += strlen(name) + 1) {
         uint64_t id;
         if (!(r = get_function(c, m, name, &id)))
             gn_handle_give(&functions[i], id);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images on their way to the server: what the program points at has no length, so its own headers tell; it goes out in pieces.
+// Images on their way to the server: what the program points at has no length, so its own headers tell; it
+// goes out in pieces.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -32,8 +33,8 @@ static bool is_usable(const void *fatbin)
     return false;
 }
 
-// The fatbin behind a wrapper: its own, which holds the linked code where nvcc made code for the device; else the first of the relocatable ones
-// that can be compiled there.
+// The fatbin behind a wrapper: its own, which holds the linked code where nvcc made code for the device; else
+// the first of the relocatable ones that can be compiled there.
 static const void *unwrap(const struct gn_image *wrapper)
 {
     uint32_t at = 0;
@@ -44,7 +45,8 @@ static const void *unwrap(const struct gn_image *wrapper)
     return own; // the server says what is wrong with it
 }
 
-// What the program's pointer leads to, with the wrapper of nvcc's host code taken off: a fatbin, an ELF or a text, and its size.
+// What the program's pointer leads to, with the wrapper of nvcc's host code taken off: a fatbin, an ELF or a
+// text, and its size.
 static CUresult measure(const void *given, size_t size_bytes, struct gn_image *image)
 {
     int r = gn_image_probe(given, size_bytes, image);
@@ -57,7 +59,8 @@ static CUresult measure(const void *given, size_t size_bytes, struct gn_image *i
     }
     if (!r && image->kind != GN_IMAGE_WRAPPER && image->kind != GN_IMAGE_NONE)
         return CUDA_SUCCESS;
-    gn_log(GN_LOG_INFO, "not a CUDA image: %s (at byte %llu)", image->error.reason ? image->error.reason : "wrapped twice",
+    gn_log(GN_LOG_INFO, "not a CUDA image: %s (at byte %llu)",
+           image->error.reason ? image->error.reason : "wrapped twice",
            (unsigned long long)image->error.offset_bytes);
     return CUDA_ERROR_INVALID_IMAGE;
 }
@@ -72,12 +75,14 @@ CUresult gn_image_upload(struct gn_call *c, const void *given, size_t size_bytes
     *upload = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
     uint64_t chunk = gn_shim.welcome.chunk_bytes;
     struct gn_pieces walk = {.shape = gn_shape_line(image.size_bytes),
-                             .piece_bytes = chunk && chunk < GN_PAYLOAD_BYTES_MAX ? chunk : GN_PAYLOAD_BYTES_MAX};
+                             .piece_bytes =
+                                 chunk && chunk < GN_PAYLOAD_BYTES_MAX ? chunk : GN_PAYLOAD_BYTES_MAX};
     for (struct gn_piece p; !r && gn_pieces_next(&walk, &p);) {
         const uint8_t *data = (const uint8_t *)image.data + p.column_bytes;
         struct gn_args_image_part args = {image.size_bytes, p.column_bytes, *upload, data, p.width_bytes};
         r = gn_posted(c, GN_OP_image_part,
-                      gn_session_post_payload(gn_shim.session, gn_context_id(c), GN_OP_image_part, &args, data, p.width_bytes));
+                      gn_session_post_payload(gn_shim.session, gn_context_id(c), GN_OP_image_part, &args,
+                                              data, p.width_bytes));
     }
     return r;
 }
@@ -110,9 +115,11 @@ CUresult gn_image_read(const char *path, void **image, size_t *size_bytes)
         return path ? CUDA_ERROR_FILE_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
     CUresult r = CUDA_ERROR_FILE_NOT_FOUND;
     if (!fstat(fd, &about) && S_ISREG(about.st_mode))
-        r = (uint64_t)about.st_size > GN_IMAGE_SIZE_MAX ? CUDA_ERROR_INVALID_IMAGE : read_all(fd, (size_t)about.st_size, &text);
+        r = (uint64_t)about.st_size > GN_IMAGE_SIZE_MAX ? CUDA_ERROR_INVALID_IMAGE
+                                                        : read_all(fd, (size_t)about.st_size, &text);
     close(fd);
     *image = text;
-    *size_bytes = (size_t)about.st_size + 1; // a text ends with its NUL; what else is in files knows its own length
+    *size_bytes =
+        (size_t)about.st_size + 1; // a text ends with its NUL; what else is in files knows its own length
     return r;
 }

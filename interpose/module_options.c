@@ -4,7 +4,8 @@
 
 #include "interpose/module.h"
 
-// The compiler runs at the server and its words stay there: the logs that a program asks for are there, and empty.
+// The compiler runs at the server and its words stay there: the logs that a program asks for are there, and
+// empty.
 CUresult gn_jit_options(unsigned count, const CUjit_option *options, void **values)
 {
     if (count && (!options || !values))
@@ -28,8 +29,8 @@ CUresult gn_jit_options(unsigned count, const CUjit_option *options, void **valu
     if (error && error_bytes)
         error[0] = 0;
     for (unsigned i = 0; i < count; i++)
-        if (options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES || options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES ||
-            options[i] == CU_JIT_WALL_TIME)
+        if (options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES ||
+            options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES || options[i] == CU_JIT_WALL_TIME)
             memset(&values[i], 0, sizeof values[i]); // bytes written; a float of milliseconds
     return CUDA_SUCCESS;
 }

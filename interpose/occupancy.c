@@ -6,7 +6,8 @@
 #include "api_wire.h"
 #include "interpose/launch.h"
 
-CUresult gn_occupancy_blocks(struct gn_call *c, const struct gn_function *f, int block_threads, size_t shared_bytes, unsigned flags, int *blocks)
+CUresult gn_occupancy_blocks(struct gn_call *c, const struct gn_function *f, int block_threads,
+                             size_t shared_bytes, unsigned flags, int *blocks)
 {
     struct gn_args_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags args = {
         .func = f->id, .blockSize = (uint32_t)block_threads, .dynamicSMemSize = shared_bytes, .flags = flags};
@@ -16,13 +17,16 @@ CUresult gn_occupancy_blocks(struct gn_call *c, const struct gn_function *f, int
     return r;
 }
 
-// The kept answer: block_threads and shared_bytes fit these fields on every device, or the launch is refused before.
+// The kept answer: block_threads and shared_bytes fit these fields on every device, or the launch is refused
+// before.
 static uint64_t key_of(CUdevice device, unsigned block_threads, unsigned shared_bytes)
 {
-    return (uint64_t)1 << 63 | (uint64_t)device << 56 | (uint64_t)(shared_bytes & 0xffffff) << 32 | (uint64_t)(block_threads & 0xffff) << 16;
+    return (uint64_t)1 << 63 | (uint64_t)device << 56 | (uint64_t)(shared_bytes & 0xffffff) << 32 |
+           (uint64_t)(block_threads & 0xffff) << 16;
 }
 
-CUresult gn_occupancy_cooperative(struct gn_call *c, struct gn_function *f, uint64_t grid_blocks, unsigned block_threads, unsigned shared_bytes)
+CUresult gn_occupancy_cooperative(struct gn_call *c, struct gn_function *f, uint64_t grid_blocks,
+                                  unsigned block_threads, unsigned shared_bytes)
 {
     const struct gn_device_snapshot *device = gn_device(c->context->device);
     if (!device || !device->attributes[CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH])
@@ -31,13 +35,15 @@ CUresult gn_occupancy_cooperative(struct gn_call *c, struct gn_function *f, uint
     uint64_t kept = atomic_load_explicit(&f->cooperative, memory_order_relaxed);
     int blocks = (int)(kept & 0xffff);
     if ((kept & ~(uint64_t)0xffff) != key) {
-        CUresult r = gn_occupancy_blocks(c, f, (int)block_threads, shared_bytes, CU_OCCUPANCY_DEFAULT, &blocks);
+        CUresult r =
+            gn_occupancy_blocks(c, f, (int)block_threads, shared_bytes, CU_OCCUPANCY_DEFAULT, &blocks);
         if (r)
             return r;
         if (blocks >= 0 && blocks <= 0xffff)
             atomic_store_explicit(&f->cooperative, key | (uint64_t)blocks, memory_order_relaxed);
     }
-    uint64_t fit = (uint64_t)(blocks > 0 ? blocks : 0) * (uint64_t)device->attributes[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
+    uint64_t fit = (uint64_t)(blocks > 0 ? blocks : 0) *
+                   (uint64_t)device->attributes[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
     return grid_blocks > fit ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
@@ -51,7 +57,8 @@ struct search {
     int best_block, best_blocks;
 };
 
-static CUresult try_block(struct gn_call *c, const struct gn_function *f, struct search *s, int block, int *resident)
+static CUresult try_block(struct gn_call *c, const struct gn_function *f, struct search *s, int block,
+                          int *resident)
 {
     int blocks;
     size_t shared_bytes = s->shared_of ? s->shared_of(block) : s->shared_bytes;
@@ -68,30 +75,37 @@ static CUresult try_block(struct gn_call *c, const struct gn_function *f, struct
 
 static int least(int a, int b) { return a < b ? a : b; }
 
-CUresult gn_cuOccupancyMaxPotentialBlockSizeWithFlags(struct gn_call *c, int *minGridSize, int *blockSize, CUfunction func,
-                                                      CUoccupancyB2DSize blockSizeToDynamicSMemSize, size_t dynamicSMemSize,
-                                                      int blockSizeLimit, unsigned int flags)
+CUresult gn_cuOccupancyMaxPotentialBlockSizeWithFlags(struct gn_call *c, int *minGridSize, int *blockSize,
+                                                      CUfunction func,
+                                                      CUoccupancyB2DSize blockSizeToDynamicSMemSize,
+                                                      size_t dynamicSMemSize, int blockSizeLimit,
+                                                      unsigned int flags)
 {
     struct gn_function *f = gn_function_of(func);
     const struct gn_device_snapshot *device = gn_device(c->context->device);
     struct gn_facts *facts;
-    if (!minGridSize || !blockSize || blockSizeLimit < 0 || (flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE))
+    if (!minGridSize || !blockSize || blockSizeLimit < 0 ||
+        (flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE))
         return CUDA_ERROR_INVALID_VALUE;
     if (!f || !device)
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult r = gn_function_facts(c, f, c->context->device, atomic_load_explicit(&f->changed, memory_order_relaxed), &facts);
+    CUresult r = gn_function_facts(c, f, c->context->device,
+                                   atomic_load_explicit(&f->changed, memory_order_relaxed), &facts);
     if (r)
         return r;
     const int32_t *of_device = device->attributes;
-    struct search s = {.shared_of = blockSizeToDynamicSMemSize, .shared_bytes = dynamicSMemSize, .flags = flags};
+    struct search s = {
+        .shared_of = blockSizeToDynamicSMemSize, .shared_bytes = dynamicSMemSize, .flags = flags};
     s.warp = of_device[CU_DEVICE_ATTRIBUTE_WARP_SIZE] > 0 ? of_device[CU_DEVICE_ATTRIBUTE_WARP_SIZE] : 32;
     s.full = of_device[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR];
-    s.largest = least(of_device[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK], gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
+    s.largest = least(of_device[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK],
+                      gn_fact(facts, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
     if (blockSizeLimit)
         s.largest = least(s.largest, blockSizeLimit);
     // From the largest multiple of a warp downwards; a limit that is no multiple is tried as it is, first.
     int resident = 0;
-    for (int block = (s.largest + s.warp - 1) / s.warp * s.warp; !r && block > 0 && resident < s.full; block -= s.warp)
+    for (int block = (s.largest + s.warp - 1) / s.warp * s.warp; !r && block > 0 && resident < s.full;
+         block -= s.warp)
         r = try_block(c, f, &s, least(block, s.largest), &resident);
     if (r)
         return r;
@@ -100,16 +114,19 @@ CUresult gn_cuOccupancyMaxPotentialBlockSizeWithFlags(struct gn_call *c, int *mi
     return CUDA_SUCCESS;
 }
 
-CUresult gn_cuOccupancyMaxPotentialBlockSize(struct gn_call *c, int *minGridSize, int *blockSize, CUfunction func,
-                                             CUoccupancyB2DSize blockSizeToDynamicSMemSize, size_t dynamicSMemSize, int blockSizeLimit)
+CUresult gn_cuOccupancyMaxPotentialBlockSize(struct gn_call *c, int *minGridSize, int *blockSize,
+                                             CUfunction func, CUoccupancyB2DSize blockSizeToDynamicSMemSize,
+                                             size_t dynamicSMemSize, int blockSizeLimit)
 {
-    return gn_cuOccupancyMaxPotentialBlockSizeWithFlags(c, minGridSize, blockSize, func, blockSizeToDynamicSMemSize, dynamicSMemSize,
+    return gn_cuOccupancyMaxPotentialBlockSizeWithFlags(c, minGridSize, blockSize, func,
+                                                        blockSizeToDynamicSMemSize, dynamicSMemSize,
                                                         blockSizeLimit, CU_OCCUPANCY_DEFAULT);
 }
 
 // --- clusters
 
-static CUresult clusters(struct gn_call *c, int *value, CUfunction func, const CUlaunchConfig *config, bool largest)
+static CUresult clusters(struct gn_call *c, int *value, CUfunction func, const CUlaunchConfig *config,
+                         bool largest)
 {
     struct gn_function *f = gn_function_of(func);
     if (!value || !config)
@@ -120,8 +137,16 @@ static CUresult clusters(struct gn_call *c, int *value, CUfunction func, const C
     CUresult r = gn_launch_attributes(c, config, &attributes);
     if (r)
         return r;
-    struct gn_args_occupancy_clusters args = {f->id, largest, config->gridDimX, config->gridDimY, config->gridDimZ, config->blockDimX,
-                                              config->blockDimY, config->blockDimZ, config->sharedMemBytes, attributes.list,
+    struct gn_args_occupancy_clusters args = {f->id,
+                                              largest,
+                                              config->gridDimX,
+                                              config->gridDimY,
+                                              config->gridDimZ,
+                                              config->blockDimX,
+                                              config->blockDimY,
+                                              config->blockDimZ,
+                                              config->sharedMemBytes,
+                                              attributes.list,
                                               attributes.count * (uint32_t)sizeof attributes.list[0]};
     struct gn_out_occupancy_clusters out = {0};
     r = gn_ask(c, GN_OP_occupancy_clusters, &args, &out);
@@ -130,12 +155,14 @@ static CUresult clusters(struct gn_call *c, int *value, CUfunction func, const C
     return r;
 }
 
-CUresult gn_cuOccupancyMaxActiveClusters(struct gn_call *c, int *numClusters, CUfunction func, const CUlaunchConfig *config)
+CUresult gn_cuOccupancyMaxActiveClusters(struct gn_call *c, int *numClusters, CUfunction func,
+                                         const CUlaunchConfig *config)
 {
     return clusters(c, numClusters, func, config, false);
 }
 
-CUresult gn_cuOccupancyMaxPotentialClusterSize(struct gn_call *c, int *clusterSize, CUfunction func, const CUlaunchConfig *config)
+CUresult gn_cuOccupancyMaxPotentialClusterSize(struct gn_call *c, int *clusterSize, CUfunction func,
+                                               const CUlaunchConfig *config)
 {
     return clusters(c, clusterSize, func, config, true);
 }

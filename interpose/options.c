@@ -26,10 +26,10 @@ static int set_text(char *to, size_t room_bytes, const char *value, char *why)
     return 0;
 }
 
-#define TEXT_SETTER(field)                                                            \
-    static int set_##field(struct gn_options *o, const char *value, char *why)        \
-    {                                                                                 \
-        return set_text(o->field, sizeof o->field, value, why);                       \
+#define TEXT_SETTER(field)                                                                                   \
+    static int set_##field(struct gn_options *o, const char *value, char *why)                               \
+    {                                                                                                        \
+        return set_text(o->field, sizeof o->field, value, why);                                              \
     }
 TEXT_SETTER(server)
 TEXT_SETTER(token)
@@ -106,7 +106,8 @@ static int set_timeout(struct gn_options *o, const char *value, char *why)
 static const struct {
     const char *name;
     unsigned opts;
-} optimisations[] = {{"post", GN_OPT_POST}, {"uring", GN_OPT_URING}, {"threads", GN_OPT_THREADS}, {"all", GN_OPT_ALL}};
+} optimisations[] = {
+    {"post", GN_OPT_POST}, {"uring", GN_OPT_URING}, {"threads", GN_OPT_THREADS}, {"all", GN_OPT_ALL}};
 enum { OPTIMISATIONS = sizeof optimisations / sizeof *optimisations };
 
 static int switch_one(unsigned *on, const char *word, size_t word_bytes)
@@ -115,7 +116,8 @@ static int switch_one(unsigned *on, const char *word, size_t word_bytes)
     word += off;
     word_bytes -= off;
     for (int i = 0; i < OPTIMISATIONS; i++)
-        if (strlen(optimisations[i].name) == word_bytes && !strncmp(optimisations[i].name, word, word_bytes)) {
+        if (strlen(optimisations[i].name) == word_bytes &&
+            !strncmp(optimisations[i].name, word, word_bytes)) {
             *on = off ? *on & ~optimisations[i].opts : *on | optimisations[i].opts;
             return 0;
         }
@@ -128,7 +130,8 @@ static int set_opt(struct gn_options *o, const char *value, char *why)
     while (*value) {
         size_t n = strcspn(value, ",");
         if (switch_one(&on, value, n)) {
-            int at = snprintf(why, GN_WHY_BYTES, "knows no optimisation '%.*s'; there are", n > 100 ? 100 : (int)n, value);
+            int at = snprintf(why, GN_WHY_BYTES, "knows no optimisation '%.*s'; there are",
+                              n > 100 ? 100 : (int)n, value);
             for (int i = 0; i < OPTIMISATIONS; i++)
                 at += snprintf(why + at, GN_WHY_BYTES - (size_t)at, " %s", optimisations[i].name);
             return -EINVAL;
@@ -145,10 +148,11 @@ static const struct {
     const char *name, *variable;
     int (*set)(struct gn_options *o, const char *value, char *why);
 } options[] = {
-    {"server", "GENIE_SERVER", set_server}, {"token", "GENIE_TOKEN", set_token}, {"mode", "GENIE_MODE", set_mode},
-    {"driver", "GENIE_DRIVER", set_driver}, {"opt", "GENIE_OPT", set_opt},       {"trace", "GENIE_TRACE", set_trace},
-    {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},       {"ring", "GENIE_RING", set_ring},
-    {"timeout", "GENIE_TIMEOUT", set_timeout},
+    {"server", "GENIE_SERVER", set_server}, {"token", "GENIE_TOKEN", set_token},
+    {"mode", "GENIE_MODE", set_mode},       {"driver", "GENIE_DRIVER", set_driver},
+    {"opt", "GENIE_OPT", set_opt},          {"trace", "GENIE_TRACE", set_trace},
+    {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},
+    {"ring", "GENIE_RING", set_ring},       {"timeout", "GENIE_TIMEOUT", set_timeout},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -236,7 +240,8 @@ int gn_options_override(const char *name, const char *value, char *why)
     return error;
 }
 
-// The file that holds this user's or this machine's settings, or NULL; `named`: the user says so, and then it must be there.
+// The file that holds this user's or this machine's settings, or NULL; `named`: the user says so, and then it
+// must be there.
 static const char *find_file(char *path, size_t path_bytes, bool *named)
 {
     const char *config = getenv("GENIE_CONFIG"), *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the user may set: by genie_set_option, by the environment, by the client's configuration file, in this order of precedence.
+// What the user may set: by genie_set_option, by the environment, by the client's configuration file, in this
+// order of precedence.
 #ifndef GN_INTERPOSE_OPTIONS_H
 #define GN_INTERPOSE_OPTIONS_H
 
@@ -20,7 +21,7 @@ enum gn_opt {
 };
 
 enum {
-    GN_ADDRESS_BYTES = 512, // a host name has 253 bytes at most, the path of a Unix socket 107
+    GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107
     GN_RING_BYTES_MIN = 64 << 10, // one command of the largest size and some small ones
     GN_RING_BYTES_MAX = 256 << 20,
     GN_TIMEOUT_MS_MAX = 3600 * 1000,
@@ -31,8 +32,8 @@ struct gn_options {
     char server[GN_ADDRESS_BYTES];
     char token[GN_TOKEN_BYTES];
     bool local;
-    char driver[PATH_MAX]; // of the local mode; empty: search
-    unsigned optimisations; // enum gn_opt, those that are on
+    char driver[PATH_MAX];                 // of the local mode; empty: search
+    unsigned optimisations;                // enum gn_opt, those that are on
     char trace[PATH_MAX], stats[PATH_MAX]; // empty: none. "%p" in them is the process id
     enum gn_log_level log_level;
     char log_path[PATH_MAX]; // empty: stderr
@@ -44,14 +45,16 @@ extern struct gn_options gn_options; // constant once gn_options_load has return
 
 static inline bool gn_options_on(enum gn_opt opt) { return gn_options.optimisations & opt; }
 
-// Sets an option by its name: 0, or -EINVAL with a sentence in `why` (GN_WHY_BYTES), which names what would have been right.
+// Sets an option by its name: 0, or -EINVAL with a sentence in `why` (GN_WHY_BYTES), which names what would
+// have been right.
 int gn_options_set(struct gn_options *options, const char *name, const char *value, char *why);
 
 // The same for values that are numbers already.
 int gn_options_set_ring(struct gn_options *options, uint64_t bytes, char *why);
 int gn_options_set_timeout(struct gn_options *options, uint64_t ns, char *why);
 
-// The defaults, then the file (path, or NULL for none), then the environment as `get` gives it. 0 or -EINVAL with a sentence.
+// The defaults, then the file (path, or NULL for none), then the environment as `get` gives it. 0 or -EINVAL
+// with a sentence.
 int gn_options_read(struct gn_options *options, const char *path, char *(*get)(const char *name), char *why);
 
 // Fills gn_options for this process, once; later calls give the same answer. 0 or -EINVAL with a sentence.
@@ -61,7 +64,8 @@ bool gn_options_loaded(void); // and good
 // Before that: whether genie_set_option or, where it was not called, the environment asks for the local mode.
 bool gn_options_early_local(void);
 
-// genie_set_option: remembered until gn_options_load. 0, -EINVAL (with a sentence), -EBUSY when that has been, -ENOSPC for too many.
+// genie_set_option: remembered until gn_options_load. 0, -EINVAL (with a sentence), -EBUSY when that has
+// been, -ENOSPC for too many.
 int gn_options_override(const char *name, const char *value, char *why);
 
 // `path` with every "%p" replaced by the process id. 0 or -ENAMETOOLONG.

@@ -25,13 +25,15 @@ static const char *reason(struct target *t, const struct gn_config_key *key)
     return !strncmp(t->why, key->key, n) && t->why[n] == ' ' ? t->why + n + 1 : t->why;
 }
 
-static const char *set_text(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_text(void *target, const struct gn_config_key *key,
+                            const struct gn_config_value *value)
 {
     struct target *t = target;
     return gn_options_set(t->options, key->key, value->string, t->why) ? reason(t, key) : NULL;
 }
 
-static const char *set_words(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_words(void *target, const struct gn_config_key *key,
+                             const struct gn_config_value *value)
 {
     struct target *t = target;
     char words[GN_WHY_BYTES];
@@ -46,14 +48,16 @@ static const char *set_words(void *target, const struct gn_config_key *key, cons
     return gn_options_set(t->options, key->key, words, t->why) ? reason(t, key) : NULL;
 }
 
-static const char *set_ring(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_ring(void *target, const struct gn_config_key *key,
+                            const struct gn_config_value *value)
 {
     (void)key;
     struct target *t = target;
     return gn_options_set_ring(t->options, value->size_bytes, t->why) ? t->why : NULL;
 }
 
-static const char *set_timeout(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+static const char *set_timeout(void *target, const struct gn_config_key *key,
+                               const struct gn_config_value *value)
 {
     (void)key;
     struct target *t = target;
@@ -61,16 +65,52 @@ static const char *set_timeout(void *target, const struct gn_config_key *key, co
 }
 
 static const struct gn_config_key keys[] = {
-    {.section = "", .key = "server", .type = GN_CONFIG_STRING, .set = set_text, .doc = "Where the server listens."},
-    {.section = "", .key = "token", .type = GN_CONFIG_STRING, .set = set_text, .doc = "What the server asks for."},
+    {.section = "",
+     .key = "server",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "Where the server listens."},
+    {.section = "",
+     .key = "token",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "What the server asks for."},
     {.section = "", .key = "mode", .type = GN_CONFIG_STRING, .set = set_text, .doc = "remote or local."},
-    {.section = "", .key = "driver", .type = GN_CONFIG_STRING, .set = set_text, .doc = "The driver of the local mode."},
-    {.section = "", .key = "opt", .type = GN_CONFIG_STRINGS, .set = set_words, .doc = "Optimisations to switch off."},
-    {.section = "", .key = "trace", .type = GN_CONFIG_STRING, .set = set_text, .doc = "A file for every call."},
-    {.section = "", .key = "stats", .type = GN_CONFIG_STRING, .set = set_text, .doc = "A file for figures at exit."},
-    {.section = "", .key = "log", .type = GN_CONFIG_STRING, .set = set_text, .doc = "Level and file of the log."},
-    {.section = "", .key = "ring", .type = GN_CONFIG_SIZE, .set = set_ring, .doc = "Command bytes under way."},
-    {.section = "", .key = "timeout", .type = GN_CONFIG_DURATION, .set = set_timeout, .doc = "Time to connect."},
+    {.section = "",
+     .key = "driver",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "The driver of the local mode."},
+    {.section = "",
+     .key = "opt",
+     .type = GN_CONFIG_STRINGS,
+     .set = set_words,
+     .doc = "Optimisations to switch off."},
+    {.section = "",
+     .key = "trace",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "A file for every call."},
+    {.section = "",
+     .key = "stats",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "A file for figures at exit."},
+    {.section = "",
+     .key = "log",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     .doc = "Level and file of the log."},
+    {.section = "",
+     .key = "ring",
+     .type = GN_CONFIG_SIZE,
+     .set = set_ring,
+     .doc = "Command bytes under way."},
+    {.section = "",
+     .key = "timeout",
+     .type = GN_CONFIG_DURATION,
+     .set = set_timeout,
+     .doc = "Time to connect."},
 };
 
 const struct gn_config_schema gn_options_schema = {keys, sizeof keys / sizeof *keys};
@@ -120,7 +160,8 @@ int gn_options_file(struct gn_options *options, const char *path, char *why)
     void *arena = malloc(arena_bytes);
     if (!arena)
         snprintf(wrong.text, sizeof wrong.text, "%.300s: out of memory", path);
-    if (!arena || gn_config_read(&gn_options_schema, path, text, text_bytes, arena, arena_bytes, &t, &wrong)) {
+    if (!arena ||
+        gn_config_read(&gn_options_schema, path, text, text_bytes, arena, arena_bytes, &t, &wrong)) {
         snprintf(why, GN_WHY_BYTES, "%s", wrong.text);
         error = -EINVAL;
     }

@@ -8,7 +8,8 @@
 
 extern const struct gn_config_schema gn_options_schema; // its keys, in core/config.h's terms
 
-// Reads the TOML file over what *options holds. 0, or -EINVAL with a sentence that names file, line and column.
+// Reads the TOML file over what *options holds. 0, or -EINVAL with a sentence that names file, line and
+// column.
 int gn_options_file(struct gn_options *options, const char *path, char *why);
 
 #endif

@@ -15,7 +15,8 @@ union value {
     uint64_t wide; // addresses, sizes, ids, handles
 };
 
-// Bytes that each attribute has in the program's memory. Booleans take four: the CUDA runtime reads so much. 0: not answered.
+// Bytes that each attribute has in the program's memory. Booleans take four: the CUDA runtime reads so much.
+// 0: not answered.
 static const uint8_t attribute_bytes[ATTRIBUTES] = {
     [CU_POINTER_ATTRIBUTE_CONTEXT] = 8,
     [CU_POINTER_ATTRIBUTE_MEMORY_TYPE] = 4,
@@ -40,59 +41,45 @@ static const uint8_t attribute_bytes[ATTRIBUTES] = {
     [CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE] = 4,
 };
 
-static size_t bytes_of(CUpointer_attribute attribute) { return (unsigned)attribute < ATTRIBUTES ? attribute_bytes[attribute] : 0; }
+static size_t bytes_of(CUpointer_attribute attribute)
+{
+    return (unsigned)attribute < ATTRIBUTES ? attribute_bytes[attribute] : 0;
+}
 
 // The value for an address in `m`. CUDA_ERROR_INVALID_VALUE, and 0, where this memory has none.
-static CUresult value_of(const struct gn_memory *m, uint64_t address, CUpointer_attribute attribute, union value *v)
+static CUresult value_of(const struct gn_memory *m, uint64_t address, CUpointer_attribute attribute,
+                         union value *v)
 {
     bool host = gn_memory_is_host(m);
     v->wide = 0; // what follows and is not named is: no IPC, no pools, no managed memory, no peers on the bus
     switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT:
-        v->wide = m->context;
-        break;
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-        v->type = host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
-        break;
+    case CU_POINTER_ATTRIBUTE_CONTEXT: v->wide = m->context; break;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: v->type = host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE; break;
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: // one address space: the same for both
         v->wide = address;
         break;
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
         v->wide = host ? address : 0;
         return host ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-        v->number = m->sync_memops;
-        break;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: v->number = m->sync_memops; break;
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
-    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
-        v->wide = m->buffer_id;
-        break;
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-        v->number = m->device;
-        break;
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: v->wide = m->buffer_id; break;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: v->number = m->device; break;
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
-        v->wide = m->region.start;
-        break;
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: v->wide = m->region.start; break;
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
-    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
-        v->wide = m->region.size_bytes;
-        break;
-    case CU_POINTER_ATTRIBUTE_MAPPED:
-        v->number = 1;
-        break;
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
-        v->number = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-        break;
-    default:
-        break;
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: v->wide = m->region.size_bytes; break;
+    case CU_POINTER_ATTRIBUTE_MAPPED: v->number = 1; break;
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: v->number = CU_MEM_ACCESS_FLAGS_PROT_READWRITE; break;
+    default: break;
     }
     return CUDA_SUCCESS;
 }
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first bytes of a value are its low ones");
 
-CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attribute attribute, CUdeviceptr ptr)
+CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attribute attribute,
+                                  CUdeviceptr ptr)
 {
     (void)c;
     struct gn_memory m;
@@ -105,7 +92,8 @@ CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attri
     return r;
 }
 
-CUresult gn_cuPointerGetAttributes(struct gn_call *c, unsigned int numAttributes, CUpointer_attribute *attributes, void **data, CUdeviceptr ptr)
+CUresult gn_cuPointerGetAttributes(struct gn_call *c, unsigned int numAttributes,
+                                   CUpointer_attribute *attributes, void **data, CUdeviceptr ptr)
 {
     (void)c;
     struct gn_memory m;
@@ -126,9 +114,11 @@ CUresult gn_cuPointerGetAttributes(struct gn_call *c, unsigned int numAttributes
     return CUDA_SUCCESS;
 }
 
-// Copies to and from the range as if synchronous. It may be set; copies in Genie's order already show what it promises to a program that reads
-// device memory through CUDA, and no other reader (a network card) reaches it.
-CUresult gn_cuPointerSetAttribute(struct gn_call *c, const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
+// Copies to and from the range as if synchronous. It may be set; copies in Genie's order already show what it
+// promises to a program that reads device memory through CUDA, and no other reader (a network card) reaches
+// it.
+CUresult gn_cuPointerSetAttribute(struct gn_call *c, const void *value, CUpointer_attribute attribute,
+                                  CUdeviceptr ptr)
 {
     (void)c;
     if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)

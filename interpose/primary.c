@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Primary contexts: one a device, shared by the libraries of the process. The server hears of the first retain and the last release only.
+// Primary contexts: one a device, shared by the libraries of the process. The server hears of the first
+// retain and the last release only.
 #include <pthread.h>
 
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/shim.h"
 
-// Held while a primary context comes or goes, the server's answer included, so that a second retain finds it ready. Recursive: destructors of
-// the context's local storage run under it and may come back here. Never taken by calls that only use the context.
+// Held while a primary context comes or goes, the server's answer included, so that a second retain finds it
+// ready. Recursive: destructors of the context's local storage run under it and may come back here. Never
+// taken by calls that only use the context.
 static pthread_mutex_t primary_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static CUresult find(CUdevice device, struct gn_context **x)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Symbols, versions, names of errors, private tables, loading mode, profiler: what a program asks of a driver before anything else.
+// Symbols, versions, names of errors, private tables, loading mode, profiler: what a program asks of a driver
+// before anything else.
 #include "remoting/proc.h"
 
 #include "api_calls.h"
@@ -12,10 +13,12 @@
 #include "interpose/tables.h"
 #include "remoting/errors.h"
 
-CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags, CUdriverProcAddressQueryResult *status)
+CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags,
+                         CUdriverProcAddressQueryResult *status)
 {
     if (!symbol || !pfn || version < 0 ||
-        flags & ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
+        flags &
+            ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
         return CUDA_ERROR_INVALID_VALUE;
     int known = 0;
     *pfn = gn_proc_find(symbol, version, flags, &known);
@@ -23,7 +26,8 @@ CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t
                                            : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
                                                    : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
     if (found && *symbol)
-        gn_log(GN_LOG_DEBUG, "cuGetProcAddress: %s for version %d: %s", symbol, version, known ? "too new" : "unknown");
+        gn_log(GN_LOG_DEBUG, "cuGetProcAddress: %s for version %d: %s", symbol, version,
+               known ? "too new" : "unknown");
     if (status)
         *status = found;
     return CUDA_SUCCESS;
@@ -36,12 +40,15 @@ CUresult gn_proc_address_v1(const char *symbol, void **pfn, int version, cuuint6
     return r || *pfn ? r : CUDA_ERROR_NOT_FOUND;
 }
 
-// With a local driver it is that driver who knows what there is; the program gets the shim's entry point to it.
-static CUresult local_address(const char *symbol, void **pfn, int version, cuuint64_t flags, CUdriverProcAddressQueryResult *status)
+// With a local driver it is that driver who knows what there is; the program gets the shim's entry point to
+// it.
+static CUresult local_address(const char *symbol, void **pfn, int version, cuuint64_t flags,
+                              CUdriverProcAddressQueryResult *status)
 {
     CUresult (*ask)(const char *, void **, int, cuuint64_t, CUdriverProcAddressQueryResult *) =
         gn_local_function(GN_SYMBOL_cuGetProcAddress_v2);
-    CUresult (*ask_v1)(const char *, void **, int, cuuint64_t) = gn_local_function(GN_SYMBOL_cuGetProcAddress);
+    CUresult (*ask_v1)(const char *, void **, int, cuuint64_t) =
+        gn_local_function(GN_SYMBOL_cuGetProcAddress);
     if (!ask && !ask_v1)
         return gn_proc_address(symbol, pfn, version, flags, status);
     CUresult r = ask ? ask(symbol, pfn, version, flags, status) : ask_v1(symbol, pfn, version, flags);
@@ -49,7 +56,8 @@ static CUresult local_address(const char *symbol, void **pfn, int version, cuuin
     if (!r && *pfn && !gn_proc_address(symbol, &ours, version, flags, NULL) && ours)
         *pfn = ours;
     else if (!r && *pfn)
-        gn_log(GN_LOG_DEBUG, "cuGetProcAddress: %s for version %d is the local driver's own", symbol, version);
+        gn_log(GN_LOG_DEBUG, "cuGetProcAddress: %s for version %d is the local driver's own", symbol,
+               version);
     return r;
 }
 
@@ -62,8 +70,8 @@ CUresult gn_cuGetProcAddress(struct gn_call *c, const char *symbol, void **pfn, 
     return r || *pfn ? r : CUDA_ERROR_NOT_FOUND;
 }
 
-CUresult gn_cuGetProcAddress_v2(struct gn_call *c, const char *symbol, void **pfn, int version, cuuint64_t flags,
-                                CUdriverProcAddressQueryResult *status)
+CUresult gn_cuGetProcAddress_v2(struct gn_call *c, const char *symbol, void **pfn, int version,
+                                cuuint64_t flags, CUdriverProcAddressQueryResult *status)
 {
     (void)c;
     return gn_local_wanted() && !gn_local_open() ? local_address(symbol, pfn, version, flags, status)
@@ -107,7 +115,8 @@ CUresult gn_cuModuleGetLoadingMode(struct gn_call *c, CUmoduleLoadingMode *mode)
     return CUDA_SUCCESS;
 }
 
-// A profiler watches the process in which the driver runs: there is none here to start or to stop, as on a machine without one.
+// A profiler watches the process in which the driver runs: there is none here to start or to stop, as on a
+// machine without one.
 CUresult gn_cuProfilerStart(struct gn_call *c)
 {
     (void)c;
@@ -147,7 +156,8 @@ static CUresult table_current_context(CUcontext *context)
 
 static CUresult table_module_functions(CUmodule module, CUfunction *functions, unsigned *count)
 {
-    return functions ? cuModuleEnumerateFunctions(functions, *count, module) : cuModuleGetFunctionCount(count, module);
+    return functions ? cuModuleEnumerateFunctions(functions, *count, module)
+                     : cuModuleGetFunctionCount(count, module);
 }
 
 static CUresult table_driver_version(int *version)
@@ -156,7 +166,10 @@ static CUresult table_driver_version(int *version)
     return CUDA_SUCCESS;
 }
 
-static CUresult table_context_device(CUcontext context, CUdevice *device) { return cuCtxGetDevice_v2(device, context); }
+static CUresult table_context_device(CUcontext context, CUdevice *device)
+{
+    return cuCtxGetDevice_v2(device, context);
+}
 
 static void table_refused(int slot)
 {
@@ -183,7 +196,7 @@ CUresult gn_cuGetExportTable(struct gn_call *c, const void **table, const CUuuid
     gn_tables_use(&table_driver);
     CUresult r = gn_tables_find(table, id);
     if (r && table && id)
-        gn_log(GN_LOG_DEBUG, "cuGetExportTable: no table %02x%02x%02x%02x...", (uint8_t)id->bytes[0], (uint8_t)id->bytes[1],
-               (uint8_t)id->bytes[2], (uint8_t)id->bytes[3]);
+        gn_log(GN_LOG_DEBUG, "cuGetExportTable: no table %02x%02x%02x%02x...", (uint8_t)id->bytes[0],
+               (uint8_t)id->bytes[1], (uint8_t)id->bytes[2], (uint8_t)id->bytes[3]);
     return r;
 }

@@ -5,8 +5,10 @@
 
 #include "remoting/cuda_types.h"
 
-// cuGetProcAddress_v2. A name that does not exist, the empty one among them, is CUDA_SUCCESS with NULL and the reason in *status (may be NULL).
-CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags, CUdriverProcAddressQueryResult *status);
+// cuGetProcAddress_v2. A name that does not exist, the empty one among them, is CUDA_SUCCESS with NULL and
+// the reason in *status (may be NULL).
+CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags,
+                         CUdriverProcAddressQueryResult *status);
 // cuGetProcAddress: CUDA_ERROR_NOT_FOUND instead.
 CUresult gn_proc_address_v1(const char *symbol, void **pfn, int version, cuuint64_t flags);
 

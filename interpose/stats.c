@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The statistics: every thread counts for itself, the report adds up. Counting never stops, so a report may be written at any time.
+// The statistics: every thread counts for itself, the report adds up. Counting never stops, so a report may
+// be written at any time.
 #include "interpose/stats.h"
 
 #include <errno.h>
@@ -34,10 +35,11 @@ static uint64_t sum_of(size_t offset_bytes)
 {
     uint64_t sum = 0;
     for (struct gn_thread *t = atomic_load_explicit(&gn_threads, memory_order_acquire); t; t = t->next)
-        sum += atomic_load_explicit((_Atomic uint64_t *)((char *)&t->counts + offset_bytes), memory_order_relaxed);
+        sum += atomic_load_explicit((_Atomic uint64_t *)((char *)&t->counts + offset_bytes),
+                                    memory_order_relaxed);
     return sum;
 }
-#define SUM(field) sum_of(offsetof(struct gn_counts, field))
+#define SUM(field)       sum_of(offsetof(struct gn_counts, field))
 #define SUM_AT(field, i) sum_of(offsetof(struct gn_counts, field) + (i) * sizeof(uint64_t))
 
 static void put_text(FILE *f, const char *text)
@@ -66,8 +68,8 @@ static void put_calls(FILE *f)
         uint64_t count = SUM_AT(calls, i), errors = SUM_AT(errors, i);
         if (!count)
             continue;
-        fprintf(f, "%s\n    \"%s\": {\"count\": %llu, \"errors\": %llu}", comma, gn_symbol_names[i], (unsigned long long)count,
-                (unsigned long long)errors);
+        fprintf(f, "%s\n    \"%s\": {\"count\": %llu, \"errors\": %llu}", comma, gn_symbol_names[i],
+                (unsigned long long)count, (unsigned long long)errors);
         comma = ",";
     }
     fprintf(f, "\n  }");
@@ -78,10 +80,15 @@ static void put_classes(FILE *f)
     static const struct {
         const char *name;
         enum gn_class class;
-    } classes[] = {{"local", GN_LOCAL}, {"cached", GN_CACHED}, {"posted", GN_POSTED}, {"sync", GN_SYNC}, {"unsupported", GN_UNSUPPORTED}};
+    } classes[] = {{"local", GN_LOCAL},
+                   {"cached", GN_CACHED},
+                   {"posted", GN_POSTED},
+                   {"sync", GN_SYNC},
+                   {"unsupported", GN_UNSUPPORTED}};
     fprintf(f, ",\n  \"calls_by_class\": {");
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        fprintf(f, "%s\"%s\": %llu", i ? ", " : "", classes[i].name, (unsigned long long)SUM_AT(classes, classes[i].class));
+        fprintf(f, "%s\"%s\": %llu", i ? ", " : "", classes[i].name,
+                (unsigned long long)SUM_AT(classes, classes[i].class));
     fprintf(f, "}");
 }
 
@@ -92,7 +99,10 @@ static void put_report(FILE *f)
     struct gn_session_counts n = {0};
     if (remote)
         gn_session_count(gn_shim.session, &n);
-    fprintf(f, "{\n  \"genie\": \"%s\",\n  \"mode\": \"%s\"", GENIE_VERSION, remote ? "remote" : mode == GN_MODE_LOCAL ? "local" : "none");
+    fprintf(f, "{\n  \"genie\": \"%s\",\n  \"mode\": \"%s\"", GENIE_VERSION,
+            remote                  ? "remote"
+            : mode == GN_MODE_LOCAL ? "local"
+                                    : "none");
     fprintf(f, ",\n  \"server\": ");
     put_text(f, remote ? gn_options.server : "");
     fprintf(f, ",\n  \"program\": ");
@@ -104,10 +114,10 @@ static void put_report(FILE *f)
     put_number(f, "shim_ns", SUM(time_ns));
     put_number(f, "round_trips", n.round_trips);
     put_number(f, "commands", n.commands);
-    fprintf(f, ",\n  \"bytes_sent\": {\"commands\": %llu, \"payload\": %llu}", (unsigned long long)n.command_bytes_sent,
-            (unsigned long long)n.payload_bytes_sent);
-    fprintf(f, ",\n  \"bytes_received\": {\"commands\": %llu, \"payload\": %llu}", (unsigned long long)n.command_bytes_received,
-            (unsigned long long)n.payload_bytes_received);
+    fprintf(f, ",\n  \"bytes_sent\": {\"commands\": %llu, \"payload\": %llu}",
+            (unsigned long long)n.command_bytes_sent, (unsigned long long)n.payload_bytes_sent);
+    fprintf(f, ",\n  \"bytes_received\": {\"commands\": %llu, \"payload\": %llu}",
+            (unsigned long long)n.command_bytes_received, (unsigned long long)n.payload_bytes_received);
     put_number(f, "sends", n.sends);
     put_number(f, "receives", n.receives);
     put_number(f, "wakeups", n.wakeups);

@@ -50,17 +50,20 @@ CUresult gn_stream_create(struct gn_call *c, unsigned flags, int priority, uint6
     CUresult r = gn_handle_new_here(c, GN_KIND_STREAM, keep_of(flags, priority), id);
     if (r)
         return r;
-    r = gn_post(c, GN_OP_stream_create, &(struct gn_args_stream_create){.stream = *id, .flags = flags, .priority = priority});
+    r = gn_post(c, GN_OP_stream_create,
+                &(struct gn_args_stream_create){.stream = *id, .flags = flags, .priority = priority});
     if (r)
         gn_handle_drop(*id);
     return r;
 }
 
-CUresult gn_cuStreamCreateWithPriority(struct gn_call *c, CUstream *phStream, unsigned int flags, int priority)
+CUresult gn_cuStreamCreateWithPriority(struct gn_call *c, CUstream *phStream, unsigned int flags,
+                                       int priority)
 {
     if (!phStream || (flags & ~(unsigned)CU_STREAM_NON_BLOCKING))
         return CUDA_ERROR_INVALID_VALUE;
-    int least = c->context->least_priority, greatest = c->context->greatest_priority; // greatest is the smaller number
+    int least = c->context->least_priority,
+        greatest = c->context->greatest_priority; // greatest is the smaller number
     if (priority > least)
         priority = least;
     if (priority < greatest)
@@ -144,7 +147,8 @@ CUresult gn_cuStreamGetId(struct gn_call *c, CUstream hStream, unsigned long lon
     struct gn_stream s;
     CUresult r = streamId ? gn_stream_find(c, hStream, &s) : CUDA_ERROR_INVALID_VALUE;
     if (!r)
-        *streamId = s.slot ? s.id : s.context; // of a legacy stream: one a context, and no stream has a context's id
+        *streamId =
+            s.slot ? s.id : s.context; // of a legacy stream: one a context, and no stream has a context's id
     return r;
 }
 

@@ -14,11 +14,13 @@ struct gn_stream {
     struct gn_handle_slot *slot; // NULL for the legacy default stream
 };
 
-// The stream behind a handle; NULL and the two default streams are those of the current context. CUDA_ERROR_INVALID_HANDLE: it is none, or is
-// destroyed; CUDA_ERROR_INVALID_CONTEXT: a default stream, and there is no context.
+// The stream behind a handle; NULL and the two default streams are those of the current context.
+// CUDA_ERROR_INVALID_HANDLE: it is none, or is destroyed; CUDA_ERROR_INVALID_CONTEXT: a default stream, and
+// there is no context.
 CUresult gn_stream_find(struct gn_call *c, CUstream handle, struct gn_stream *stream);
 
-// The per-thread default stream of the calling thread in the current context, made at first use (interpose/stream_thread.c).
+// The per-thread default stream of the calling thread in the current context, made at first use
+// (interpose/stream_thread.c).
 CUresult gn_stream_of_thread(struct gn_call *c, uint64_t *id);
 
 // Makes a stream in the current context and names it.

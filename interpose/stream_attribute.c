@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attributes of streams, and the capture queries. What only tunes (cache windows, waiting policy, priority) is kept here, so that it reads back
-// as it was set; it does not change results.
+// Attributes of streams, and the capture queries. What only tunes (cache windows, waiting policy, priority)
+// is kept here, so that it reads back as it was set; it does not change results.
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -21,7 +21,8 @@ static bool legacy_set;
 
 static struct attributes defaults(const struct gn_stream *s)
 {
-    return (struct attributes){.policy = CU_SYNC_POLICY_AUTO, .priority = s->priority, .map = {.default_ = 0, .remote = 1}};
+    return (struct attributes){
+        .policy = CU_SYNC_POLICY_AUTO, .priority = s->priority, .map = {.default_ = 0, .remote = 1}};
 }
 
 static struct attributes read_all(const struct gn_stream *s)
@@ -46,21 +47,11 @@ static CUresult write_all(struct gn_stream *s, const struct attributes *a)
 static CUresult get(const struct attributes *a, CUstreamAttrID attr, CUstreamAttrValue *value)
 {
     switch ((int)attr) {
-    case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
-        value->accessPolicyWindow = a->window;
-        return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
-        value->syncPolicy = a->policy;
-        return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_PRIORITY:
-        value->priority = a->priority;
-        return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
-        value->memSyncDomain = a->domain;
-        return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
-        value->memSyncDomainMap = a->map;
-        return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW: value->accessPolicyWindow = a->window; return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY: value->syncPolicy = a->policy; return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_PRIORITY: value->priority = a->priority; return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN: value->memSyncDomain = a->domain; return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP: value->memSyncDomainMap = a->map; return CUDA_SUCCESS;
     }
     return CUDA_ERROR_INVALID_VALUE;
 }
@@ -80,22 +71,19 @@ static CUresult set(struct attributes *a, CUstreamAttrID attr, const CUstreamAtt
             return CUDA_ERROR_INVALID_VALUE;
         a->policy = value->syncPolicy;
         return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_PRIORITY:
-        a->priority = value->priority;
-        return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_PRIORITY: a->priority = value->priority; return CUDA_SUCCESS;
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
         if ((unsigned)value->memSyncDomain > CU_LAUNCH_MEM_SYNC_DOMAIN_REMOTE)
             return CUDA_ERROR_INVALID_VALUE;
         a->domain = value->memSyncDomain;
         return CUDA_SUCCESS;
-    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
-        a->map = value->memSyncDomainMap;
-        return CUDA_SUCCESS;
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP: a->map = value->memSyncDomainMap; return CUDA_SUCCESS;
     }
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult gn_cuStreamGetAttribute(struct gn_call *c, CUstream hStream, CUstreamAttrID attr, CUstreamAttrValue *value)
+CUresult gn_cuStreamGetAttribute(struct gn_call *c, CUstream hStream, CUstreamAttrID attr,
+                                 CUstreamAttrValue *value)
 {
     struct gn_stream s;
     CUresult r = value ? gn_stream_find(c, hStream, &s) : CUDA_ERROR_INVALID_VALUE;
@@ -107,7 +95,8 @@ CUresult gn_cuStreamGetAttribute(struct gn_call *c, CUstream hStream, CUstreamAt
     return get(&a, attr, value);
 }
 
-CUresult gn_cuStreamSetAttribute(struct gn_call *c, CUstream hStream, CUstreamAttrID attr, const CUstreamAttrValue *param)
+CUresult gn_cuStreamSetAttribute(struct gn_call *c, CUstream hStream, CUstreamAttrID attr,
+                                 const CUstreamAttrValue *param)
 {
     struct gn_stream s;
     CUresult r = param ? gn_stream_find(c, hStream, &s) : CUDA_ERROR_INVALID_VALUE;
@@ -141,7 +130,8 @@ CUresult gn_cuStreamCopyAttributes(struct gn_call *c, CUstream dstStream, CUstre
 
 // --- capture: no stream ever captures, as graphs are not supported; libraries ask all the same
 
-static CUresult not_capturing(struct gn_call *c, CUstream hStream, CUstreamCaptureStatus *status, cuuint64_t *id)
+static CUresult not_capturing(struct gn_call *c, CUstream hStream, CUstreamCaptureStatus *status,
+                              cuuint64_t *id)
 {
     struct gn_stream s;
     CUresult r = status ? gn_stream_find(c, hStream, &s) : CUDA_ERROR_INVALID_VALUE;
@@ -158,13 +148,16 @@ CUresult gn_cuStreamIsCapturing(struct gn_call *c, CUstream hStream, CUstreamCap
     return not_capturing(c, hStream, captureStatus, NULL);
 }
 
-CUresult gn_cuStreamGetCaptureInfo(struct gn_call *c, CUstream hStream, CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out)
+CUresult gn_cuStreamGetCaptureInfo(struct gn_call *c, CUstream hStream,
+                                   CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out)
 {
     return not_capturing(c, hStream, captureStatus_out, id_out);
 }
 
-CUresult gn_cuStreamGetCaptureInfo_v2(struct gn_call *c, CUstream hStream, CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out,
-                                      CUgraph *graph_out, const CUgraphNode **dependencies_out, size_t *numDependencies_out)
+CUresult gn_cuStreamGetCaptureInfo_v2(struct gn_call *c, CUstream hStream,
+                                      CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out,
+                                      CUgraph *graph_out, const CUgraphNode **dependencies_out,
+                                      size_t *numDependencies_out)
 {
     CUresult r = not_capturing(c, hStream, captureStatus_out, id_out);
     if (!r && graph_out)
@@ -176,11 +169,13 @@ CUresult gn_cuStreamGetCaptureInfo_v2(struct gn_call *c, CUstream hStream, CUstr
     return r;
 }
 
-CUresult gn_cuStreamGetCaptureInfo_v3(struct gn_call *c, CUstream hStream, CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out,
-                                      CUgraph *graph_out, const CUgraphNode **dependencies_out, const CUgraphEdgeData **edgeData_out,
-                                      size_t *numDependencies_out)
+CUresult gn_cuStreamGetCaptureInfo_v3(struct gn_call *c, CUstream hStream,
+                                      CUstreamCaptureStatus *captureStatus_out, cuuint64_t *id_out,
+                                      CUgraph *graph_out, const CUgraphNode **dependencies_out,
+                                      const CUgraphEdgeData **edgeData_out, size_t *numDependencies_out)
 {
-    CUresult r = gn_cuStreamGetCaptureInfo_v2(c, hStream, captureStatus_out, id_out, graph_out, dependencies_out, numDependencies_out);
+    CUresult r = gn_cuStreamGetCaptureInfo_v2(c, hStream, captureStatus_out, id_out, graph_out,
+                                              dependencies_out, numDependencies_out);
     if (!r && edgeData_out)
         *edgeData_out = NULL;
     return r;

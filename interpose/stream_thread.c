@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The per-thread default streams: for each thread and context an ordinary blocking stream, made when it is first used, gone with the thread or
-// the context, whichever ends first.
+// The per-thread default streams: for each thread and context an ordinary blocking stream, made when it is
+// first used, gone with the thread or the context, whichever ends first.
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -23,7 +23,8 @@ static void thread_ends(void *streams)
     for (struct of_context *s = streams, *next; s; s = next) {
         next = s->next;
         if (remote && gn_handle_slot((void *)(uintptr_t)s->stream, GN_KIND_STREAM)) {
-            gn_session_post(gn_shim.session, s->context, GN_OP_stream_destroy, &(struct gn_args_stream_destroy){.stream = s->stream});
+            gn_session_post(gn_shim.session, s->context, GN_OP_stream_destroy,
+                            &(struct gn_args_stream_destroy){.stream = s->stream});
             gn_handle_drop(s->stream);
         }
         free(s);
@@ -61,7 +62,8 @@ CUresult gn_stream_of_thread(struct gn_call *c, uint64_t *id)
         return CUDA_ERROR_INVALID_CONTEXT;
     struct gn_thread *t = c->thread;
     // A primary context keeps its id when it is reset, so the stream has to be looked at, too.
-    if (t->default_stream_context != context || !gn_handle_slot((void *)(uintptr_t)t->default_stream, GN_KIND_STREAM)) {
+    if (t->default_stream_context != context ||
+        !gn_handle_slot((void *)(uintptr_t)t->default_stream, GN_KIND_STREAM)) {
         struct of_context *dead = NULL, *s = mine;
         for (; s && s->context != context; s = s->next)
             if (!gn_handle_slot((void *)(uintptr_t)s->stream, GN_KIND_STREAM))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The private tables. Their layout and what is called of them were found by experiment; a slot that is never called by a known library
-// answers CUDA_ERROR_NOT_SUPPORTED, because an empty one would crash its caller.
+// The private tables. Their layout and what is called of them were found by experiment; a slot that is never
+// called by a known library answers CUDA_ERROR_NOT_SUPPORTED, because an empty one would crash its caller.
 #include "interpose/tables.h"
 
 #include <pthread.h>
@@ -26,8 +26,10 @@ static CUresult refuse(int slot)
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+// clang-format off
 #define EACH_OF_10(X, tens) \
-    X(tens##0) X(tens##1) X(tens##2) X(tens##3) X(tens##4) X(tens##5) X(tens##6) X(tens##7) X(tens##8) X(tens##9)
+    X(tens##0) X(tens##1) X(tens##2) X(tens##3) X(tens##4) \
+    X(tens##5) X(tens##6) X(tens##7) X(tens##8) X(tens##9)
 #define FROM_10_TO_99(X) \
     EACH_OF_10(X, 1) EACH_OF_10(X, 2) EACH_OF_10(X, 3) EACH_OF_10(X, 4) EACH_OF_10(X, 5) \
     EACH_OF_10(X, 6) EACH_OF_10(X, 7) EACH_OF_10(X, 8) EACH_OF_10(X, 9)
@@ -36,12 +38,19 @@ static CUresult refuse(int slot)
     static CUresult refuse_##n(void) { return refuse(n); }
 FROM_1_TO_9(REFUSER)
 FROM_10_TO_99(REFUSER)
+// clang-format on
 
 // --- CUDART_INTERFACE
 
-static CUresult load_wrapper(CUmodule *module, const void *wrapper) { return driver->module_load(module, wrapper); }
+static CUresult load_wrapper(CUmodule *module, const void *wrapper)
+{
+    return driver->module_load(module, wrapper);
+}
 
-static CUresult primary_context(CUcontext *context, CUdevice device) { return driver->primary_context(context, device); }
+static CUresult primary_context(CUcontext *context, CUdevice device)
+{
+    return driver->primary_context(context, device);
+}
 
 static CUresult load_wrapper_ex(CUmodule *module, const void *wrapper, void *a, void *b, uint32_t c)
 {
@@ -102,7 +111,8 @@ static CUresult context_id(CUcontext context, uint64_t *id)
 }
 
 // Calls back for every function of the module and returns how many there are; none when the module is bad.
-static int each_function(CUcontext context, CUmodule module, void (*call)(void *opaque, CUfunction function), void *opaque)
+static int each_function(CUcontext context, CUmodule module, void (*call)(void *opaque, CUfunction function),
+                         void *opaque)
 {
     (void)context;
     unsigned count = 0;
@@ -117,13 +127,14 @@ static int each_function(CUcontext context, CUmodule module, void (*call)(void *
     return (int)count;
 }
 
-// --- CONTEXT_LOCAL_STORAGE: values by (context, key). Reading takes no lock, as the runtime reads before most calls; entries are never
-// freed, so that a reader may stand on one that is being used again, which its version tells.
+// --- CONTEXT_LOCAL_STORAGE: values by (context, key). Reading takes no lock, as the runtime reads before
+// most calls; entries are never freed, so that a reader may stand on one that is being used again, which its
+// version tells.
 
 typedef void destructor(CUcontext context, void *key, void *value);
 
 struct entry {
-    _Atomic uint32_t version; // odd while a writer is at it
+    _Atomic uint32_t version;   // odd while a writer is at it
     _Atomic(CUcontext) context; // NULL: free
     _Atomic(void *) key, value;
     destructor *destroy;        // the lock's
@@ -131,12 +142,15 @@ struct entry {
 };
 
 enum {
-    BUCKETS = 64,   // contexts times copies of the runtime: a handful in a program, some hundred in a test of contexts
-    PASSES_MAX = 8, // destructors that put values again are run again; two that do so for each other are not run for ever
+    BUCKETS = 64,   // contexts times copies of the runtime: a handful in a program, some hundred in a test of
+                    // contexts
+    PASSES_MAX = 8, // destructors that put values again are run again; two that do so for each other are not
+                    // run for ever
 };
 
 static struct entry *_Atomic buckets[BUCKETS];
-static pthread_mutex_t storage_lock = PTHREAD_MUTEX_INITIALIZER; // guards writing of entries; nothing is called under it
+static pthread_mutex_t storage_lock =
+    PTHREAD_MUTEX_INITIALIZER; // guards writing of entries; nothing is called under it
 
 static struct entry *_Atomic *bucket_of(CUcontext context, const void *key)
 {
@@ -144,8 +158,9 @@ static struct entry *_Atomic *bucket_of(CUcontext context, const void *key)
     return &buckets[mixed >> 58];
 }
 
-// The writer's side of the version; pairs with the reader's two loads in look_up. Each field is stored with release after the version is
-// odd, so a reader that sees a new field sees the odd (or a later) version when it looks again.
+// The writer's side of the version; pairs with the reader's two loads in look_up. Each field is stored with
+// release after the version is odd, so a reader that sees a new field sees the odd (or a later) version when
+// it looks again.
 static void entry_set(struct entry *e, CUcontext context, void *key, void *value, destructor *destroy)
 {
     atomic_fetch_add_explicit(&e->version, 1, memory_order_acq_rel);
@@ -208,7 +223,8 @@ static CUresult storage_put(CUcontext context, void *key, void *value, destructo
         entry_set(e, context, key, value, destroy);
     } else if ((e = calloc(1, sizeof *e))) {
         entry_set(e, context, key, value, destroy);
-        atomic_store_explicit(&e->next, atomic_load_explicit(bucket, memory_order_relaxed), memory_order_relaxed);
+        atomic_store_explicit(&e->next, atomic_load_explicit(bucket, memory_order_relaxed),
+                              memory_order_relaxed);
         atomic_store_explicit(bucket, e, memory_order_release);
     }
     pthread_mutex_unlock(&storage_lock);
@@ -250,7 +266,8 @@ static struct entry *next_of_context(CUcontext context, unsigned *bucket)
     return NULL;
 }
 
-// Takes one value out and destroys it without the lock: a destructor may use the storage itself. Whether there was one.
+// Takes one value out and destroys it without the lock: a destructor may use the storage itself. Whether
+// there was one.
 static bool destroy_next(CUcontext context, unsigned *bucket)
 {
     pthread_mutex_lock(&storage_lock);
@@ -288,9 +305,19 @@ static CUresult integrity(uint32_t version, uint64_t unix_time_s, uint64_t answe
 #define REFUSED(n)   (void *)refuse_##n,
 
 static void *const cudart_interface[13] = {
-    BYTES(13),         (void *)load_wrapper,   (void *)primary_context, (void *)refuse_3, (void *)refuse_4,
-    (void *)refuse_5,  (void *)load_wrapper_ex, (void *)refuse_7,       (void *)load_fatbin, (void *)refuse_9,
-    (void *)refuse_10, (void *)refuse_11,      (void *)load_compilers,
+    BYTES(13),
+    (void *)load_wrapper,
+    (void *)primary_context,
+    (void *)refuse_3,
+    (void *)refuse_4,
+    (void *)refuse_5,
+    (void *)load_wrapper_ex,
+    (void *)refuse_7,
+    (void *)load_fatbin,
+    (void *)refuse_9,
+    (void *)refuse_10,
+    (void *)refuse_11,
+    (void *)load_compilers,
 };
 static void *const callback_hooks[7] = {
     BYTES(7),         (void *)refuse_1, (void *)hooks_2, (void *)refuse_3,
@@ -298,7 +325,10 @@ static void *const callback_hooks[7] = {
 };
 static void *const tools_tls[4] = {BYTES(4), (void *)refuse_1, (void *)current_context, (void *)refuse_3};
 static void *const context_local_storage[4] = {
-    (void *)storage_put, (void *)storage_delete, (void *)storage_get, (void *)refuse_3,
+    (void *)storage_put,
+    (void *)storage_delete,
+    (void *)storage_get,
+    (void *)refuse_3,
 };
 static void *const context_checks[4] = {BYTES(4), (void *)refuse_1, (void *)check_context, (void *)check_all};
 static void *const integrity_check[3] = {BYTES(3), (void *)integrity, (void *)refuse_2};
@@ -306,23 +336,34 @@ static void *const module_table[8] = {
     BYTES(8),         (void *)refuse_1, (void *)refuse_2, (void *)refuse_3,
     (void *)refuse_4, (void *)refuse_5, (void *)refuse_6, (void *)each_function,
 };
+// clang-format off
 static void *const context_table[100] = { // of 94 or so
-    BYTES(100), REFUSED(1) REFUSED(2) REFUSED(3) (void *)context_id, REFUSED(5) REFUSED(6) REFUSED(7) REFUSED(8) REFUSED(9)
+    BYTES(100), REFUSED(1) REFUSED(2) REFUSED(3) (void *)context_id,
+    REFUSED(5) REFUSED(6) REFUSED(7) REFUSED(8) REFUSED(9)
     FROM_10_TO_99(REFUSED)
 };
+// clang-format on
 
 static const struct {
     uint8_t id[16];
     void *const *table;
 } tables[] = {
-    {{0x6b, 0xd5, 0xfb, 0x6c, 0x5b, 0xf4, 0xe7, 0x4a, 0x89, 0x87, 0xd9, 0x39, 0x12, 0xfd, 0x9d, 0xf9}, cudart_interface},
-    {{0xa0, 0x94, 0x79, 0x8c, 0x2e, 0x74, 0x2e, 0x74, 0x93, 0xf2, 0x08, 0x00, 0x20, 0x0c, 0x0a, 0x66}, callback_hooks},
-    {{0x42, 0xd8, 0x5a, 0x81, 0x23, 0xf6, 0xcb, 0x47, 0x82, 0x98, 0xf6, 0xe7, 0x8a, 0x3a, 0xec, 0xdc}, tools_tls},
-    {{0xc6, 0x93, 0x33, 0x6e, 0x11, 0x21, 0xdf, 0x11, 0xa8, 0xc3, 0x68, 0xf3, 0x55, 0xd8, 0x95, 0x93}, context_local_storage},
-    {{0x26, 0x3e, 0x88, 0x60, 0x7c, 0xd2, 0x61, 0x43, 0x92, 0xf6, 0xbb, 0xd5, 0x00, 0x6d, 0xfa, 0x7e}, context_checks},
-    {{0xd4, 0x08, 0x20, 0x55, 0xbd, 0xe6, 0x70, 0x4b, 0x8d, 0x34, 0xba, 0x12, 0x3c, 0x66, 0xe1, 0xf2}, integrity_check},
-    {{0x21, 0x31, 0x8c, 0x60, 0x97, 0x14, 0x32, 0x48, 0x8c, 0xa6, 0x41, 0xff, 0x73, 0x24, 0xc8, 0xf2}, context_table},
-    {{0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e}, module_table},
+    {{0x6b, 0xd5, 0xfb, 0x6c, 0x5b, 0xf4, 0xe7, 0x4a, 0x89, 0x87, 0xd9, 0x39, 0x12, 0xfd, 0x9d, 0xf9},
+     cudart_interface},
+    {{0xa0, 0x94, 0x79, 0x8c, 0x2e, 0x74, 0x2e, 0x74, 0x93, 0xf2, 0x08, 0x00, 0x20, 0x0c, 0x0a, 0x66},
+     callback_hooks},
+    {{0x42, 0xd8, 0x5a, 0x81, 0x23, 0xf6, 0xcb, 0x47, 0x82, 0x98, 0xf6, 0xe7, 0x8a, 0x3a, 0xec, 0xdc},
+     tools_tls},
+    {{0xc6, 0x93, 0x33, 0x6e, 0x11, 0x21, 0xdf, 0x11, 0xa8, 0xc3, 0x68, 0xf3, 0x55, 0xd8, 0x95, 0x93},
+     context_local_storage},
+    {{0x26, 0x3e, 0x88, 0x60, 0x7c, 0xd2, 0x61, 0x43, 0x92, 0xf6, 0xbb, 0xd5, 0x00, 0x6d, 0xfa, 0x7e},
+     context_checks},
+    {{0xd4, 0x08, 0x20, 0x55, 0xbd, 0xe6, 0x70, 0x4b, 0x8d, 0x34, 0xba, 0x12, 0x3c, 0x66, 0xe1, 0xf2},
+     integrity_check},
+    {{0x21, 0x31, 0x8c, 0x60, 0x97, 0x14, 0x32, 0x48, 0x8c, 0xa6, 0x41, 0xff, 0x73, 0x24, 0xc8, 0xf2},
+     context_table},
+    {{0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e},
+     module_table},
 };
 
 CUresult gn_tables_find(const void **table, const CUuuid *id)
@@ -337,7 +378,8 @@ CUresult gn_tables_find(const void **table, const CUuuid *id)
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-// What the runtime hashes to see that the driver is the one it has been talking to: the same values, through the same calls.
+// What the runtime hashes to see that the driver is the one it has been talking to: the same values, through
+// the same calls.
 static CUresult add_devices(struct gn_hmac_md2 *h)
 {
     static const CUdevice_attribute places[3] = {
@@ -369,7 +411,8 @@ static CUresult integrity(uint32_t version, uint64_t unix_time_s, uint64_t answe
     CUresult r = driver->driver_version(&driver_version);
     if (r)
         return r;
-    const uint32_t numbers[4] = {(uint32_t)driver_version, version, (uint32_t)getpid(), (uint32_t)pthread_self()};
+    const uint32_t numbers[4] = {(uint32_t)driver_version, version, (uint32_t)getpid(),
+                                 (uint32_t)pthread_self()};
     const void *addresses[3] = {cudart_interface, integrity_check, integrity_check[1]};
     struct gn_hmac_md2 h;
     gn_hmac_md2_begin(&h, key, sizeof key);

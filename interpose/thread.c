@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the shim keeps for each thread. Only a pointer lies in thread-local storage: a library that may be loaded late has little room there.
+// What the shim keeps for each thread. Only a pointer lies in thread-local storage: a library that may be
+// loaded late has little room there.
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ static struct gn_thread *take_over(void)
     for (struct gn_thread *t = atomic_load_explicit(&gn_threads, memory_order_acquire); t; t = t->next) {
         bool used = false;
         if (!atomic_load_explicit(&t->used, memory_order_relaxed) &&
-            atomic_compare_exchange_strong_explicit(&t->used, &used, true, memory_order_acquire, memory_order_relaxed)) {
+            atomic_compare_exchange_strong_explicit(&t->used, &used, true, memory_order_acquire,
+                                                    memory_order_relaxed)) {
             t->depth = t->nesting = 0;
             t->top = NULL;
             t->capture_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
@@ -47,7 +49,8 @@ static struct gn_thread *make(void)
         return NULL;
     atomic_store_explicit(&t->used, true, memory_order_relaxed);
     t->next = atomic_load_explicit(&gn_threads, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&gn_threads, &t->next, t, memory_order_release, memory_order_relaxed)) {
+    while (!atomic_compare_exchange_weak_explicit(&gn_threads, &t->next, t, memory_order_release,
+                                                  memory_order_relaxed)) {
     }
     return t;
 }

@@ -19,11 +19,11 @@
 #include "remoting/errors.h"
 
 enum {
-    LINE_BYTES = 2000,           // the longest call has 14 arguments; a text argument shows TEXT_BYTES_MAX
+    LINE_BYTES = 2000, // the longest call has 14 arguments; a text argument shows TEXT_BYTES_MAX
     TEXT_BYTES_MAX = 120,
-    VALUE_BYTES_MAX = 16,        // of a result that is no number: a UUID
+    VALUE_BYTES_MAX = 16, // of a result that is no number: a UUID
     BUFFER_BYTES = 64 << 10,
-    FLUSH_S = 1,                 // so a trace can be watched while the program runs
+    FLUSH_S = 1, // so a trace can be watched while the program runs
 };
 
 struct gn_trace_line {

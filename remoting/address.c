@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,7 +16,7 @@
 
 #include "remoting/link.h"
 
-enum { LISTEN_BACKLOG = 64, CONNECT_PAUSE_MS = 5 };
+enum { LISTEN_BACKLOG = 64, CONNECT_PAUSE_MS = 5, PORT_MAX = 65535 };
 
 static int split(const char *address, char *host, size_t host_bytes, char *port, size_t port_bytes, char *why,
                  size_t why_bytes)
@@ -24,6 +25,11 @@ static int split(const char *address, char *host, size_t host_bytes, char *port,
     size_t n = colon ? (size_t)(colon - address) : 0;
     if (!colon || !colon[1] || n >= host_bytes || strlen(colon + 1) >= port_bytes) {
         snprintf(why, why_bytes, "'%s' is not an address; expected host:port, [v6]:port or unix:/path", address);
+        return -EINVAL;
+    }
+    // getaddrinfo takes a larger number for its lower 16 bits.
+    if (strspn(colon + 1, "0123456789") == strlen(colon + 1) && strtoul(colon + 1, NULL, 10) > PORT_MAX) {
+        snprintf(why, why_bytes, "'%s' is no port; the largest is %d", colon + 1, PORT_MAX);
         return -EINVAL;
     }
     if (n > 1 && address[0] == '[' && address[n - 1] == ']')

@@ -220,7 +220,8 @@ static bool has_room(struct gn_session *s, size_t payload_bytes)
         return true;
     if (payload_bytes <= GN_SMALL_PAYLOAD_BYTES)
         return s->small_used - s->small_freed < GN_SMALL_SLOTS;
-    return s->large_used - s->large_freed < s->large_slots;
+    // A server may free what has not been sent; there must be a place for it all the same.
+    return s->large_used - s->large_freed < s->large_slots && s->extent_count < EXTENTS_MAX;
 }
 
 static void say_starved(struct gn_session *s)
@@ -442,5 +443,8 @@ void session_queue_control(struct gn_session *s, struct control *control)
     *s->controls_end = control;
     s->controls_end = &control->next;
     session_kick(s);
+    bool has_sender = s->has_threads;
     pthread_mutex_unlock(&s->send_lock);
+    if (!has_sender) // the stream waits for this frame, and its thread perhaps for the stream: nobody else would send it
+        session_send_pending(s, UINT64_MAX);
 }

@@ -363,8 +363,8 @@ static int run(struct gn_commands *l, struct frame *f)
         f->body = body_copy;
         gn_commands_aside(w);
     }
-    if (w->scope && f->head.op != GN_OP_scope)
-        gn_use_context(w, w->scope->context);
+    if (f->head.op != GN_OP_scope)
+        gn_use_context(w, w->scope ? w->scope->context : NULL);
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);
     int error = gn_dispatch[f->head.op](w, &q, &body);
     release_payload(l, f);

@@ -18,7 +18,6 @@ struct options {
     unsigned listen_count;
     const char *driver;
     bool check, help, version;
-    int worker_fd; // -1: the front door
 };
 
 static int take_config(struct options *o, const char *value)
@@ -64,22 +63,10 @@ static int take_version(struct options *o, const char *value)
     return 0;
 }
 
-static int take_worker(struct options *o, const char *value)
-{
-    char *end;
-    long fd = strtol(value, &end, 10);
-    if (*end || end == value || fd < 3 || fd > 1 << 20) {
-        fprintf(stderr, "genie-srv: --worker is for genie-srv itself\n");
-        return -EINVAL;
-    }
-    o->worker_fd = (int)fd;
-    return 0;
-}
-
 // The help is this table.
 static const struct option {
     const char *name, *value; // value NULL: it takes none
-    const char *help;         // NULL: not for users
+    const char *help;
     int (*take)(struct options *o, const char *value);
 } options[] = {
     {"--config", "FILE", "read settings from FILE (configs/server.toml describes every key)", take_config},
@@ -90,7 +77,6 @@ static const struct option {
     {"--check", NULL, "only check the settings, and end", take_check},
     {"--help", NULL, "print this", take_help},
     {"--version", NULL, "print the version", take_version},
-    {"--worker", "FD", NULL, take_worker},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -101,8 +87,7 @@ static void print_help(void)
     for (int i = 0; i < OPTIONS; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", options[i].name, options[i].value ? options[i].value : "");
-        if (options[i].help)
-            printf("  %-16s %s\n", left, options[i].help);
+        printf("  %-16s %s\n", left, options[i].help);
     }
     printf("\nWhen it is ready it prints a line for each address. SIGTERM lets sessions go on for "
            "server.shutdown_s seconds, a second one ends\n"
@@ -174,7 +159,9 @@ static int configure(struct gn_server_config *config, const struct options *o)
 int main(int argc, char **argv)
 {
     static struct gn_server_config config;
-    struct options o = {.worker_fd = -1};
+    struct options o = {0};
+    if (gn_spawn_is_worker(argc, argv))
+        return gn_spawn_worker_entry(argv);
     if (parse(&o, argc, argv))
         return 2;
     if (o.help || o.version) {
@@ -184,8 +171,6 @@ int main(int argc, char **argv)
             printf("genie-srv %s\n", GN_SERVER_VERSION);
         return 0;
     }
-    if (o.worker_fd >= 0)
-        return gn_spawn_worker_entry(o.worker_fd, o.driver);
     if (configure(&config, &o))
         return 2;
     if (o.check) {

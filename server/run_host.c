@@ -38,6 +38,7 @@ struct pull { // one copy
     struct gn_worker *worker;
     uint64_t transfer;
     uint32_t count, gates; // gates: taken
+    uint32_t arrived;      // all pieces before this one
     struct pull_piece pieces[];
 };
 
@@ -273,7 +274,11 @@ static CUresult equip(struct gn_worker *w, struct pull *p)
         if (!take_gate(w, &piece->pass))
             return CUDA_ERROR_DEINITIALIZED;
         p->gates = i + 1;
-        piece->slot = gn_staging_take_out(w->staging);
+        piece->slot = gn_staging_take(w->staging, GN_SLOT_OUT);
+        if (piece->slot < 0) { // streams that wait for the client may hold them all
+            gn_commands_aside(w);
+            piece->slot = gn_staging_take_out(w->staging);
+        }
         if (piece->slot < 0)
             return CUDA_ERROR_DEINITIALIZED;
     }
@@ -305,9 +310,8 @@ CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const stru
     struct pull *p = gn_find_stream(w, q, a->stream, &stream) ? plan(w, &box, size, a->transfer) : NULL;
     CUresult r = q->dropped || q->error ? CUDA_ERROR_INVALID_HANDLE : p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
     bool begun = false;
-    // Slots may be held by streams that wait for the client, and the driver's queue may fill up.
-    if (!r)
-        gn_commands_aside(w);
+    if (!r && p->count > PULL_SLOTS)
+        gn_commands_aside(w); // the driver's queue may fill up
     if (!r)
         r = equip(w, p);
     if (!r) {
@@ -330,14 +334,14 @@ CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const stru
     return r;
 }
 
-// The piece that the client has been asked for and has not sent. *last: nothing behind it uses its gate.
-static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, uint64_t offset, bool *last)
+// With the lock: the piece that the client has been asked for and has not sent. At most PULL_SLOTS of a copy are.
+static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, uint64_t offset, struct pull **pull)
 {
     for (struct pull *p = all->pulls; p; p = p->next)
         if (p->transfer == transfer)
-            for (uint32_t i = 0; i < p->count && (p->pieces[i].asked || p->pieces[i].arrived); i++)
+            for (uint32_t i = p->arrived; i < p->count && p->pieces[i].asked; i++)
                 if (p->pieces[i].offset == offset && !p->pieces[i].arrived) {
-                    *last = i + PULL_SLOTS >= p->count;
+                    *pull = p;
                     return &p->pieces[i];
                 }
     return NULL;
@@ -346,8 +350,8 @@ static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, ui
 void *gn_pull_place(struct gn_worker *w, uint64_t transfer, uint64_t offset, uint64_t size_bytes)
 {
     pthread_mutex_lock(&w->pulls->lock);
-    bool last;
-    const struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &last);
+    struct pull *p;
+    const struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &p);
     void *place = piece && piece->size_bytes == size_bytes ? gn_staging_data(w->staging, piece->slot) : NULL;
     pthread_mutex_unlock(&w->pulls->lock);
     return place;
@@ -356,12 +360,20 @@ void *gn_pull_place(struct gn_worker *w, uint64_t transfer, uint64_t offset, uin
 void gn_pull_arrived(struct gn_worker *w, uint64_t transfer, uint64_t offset)
 {
     pthread_mutex_lock(&w->pulls->lock);
-    bool last = false;
-    struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &last);
-    struct gn_pass pass = piece ? piece->pass : (struct gn_pass){0};
-    if (piece)
-        piece->arrived = true;
+    struct pull *p;
+    struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &p);
+    if (!piece) { // the session has ended meanwhile and every stream went on
+        pthread_mutex_unlock(&w->pulls->lock);
+        return;
+    }
+    struct gn_pass pass = piece->pass;
+    bool last = piece - p->pieces + PULL_SLOTS >= p->count; // nothing behind it uses its gate
+    piece->arrived = true;
+    while (p->arrived < p->count && p->pieces[p->arrived].arrived)
+        p->arrived++;
     pthread_mutex_unlock(&w->pulls->lock);
-    if (piece) // gone when the session ended meanwhile and every stream went on
-        last ? gn_gate_pass(w, pass) : gn_gate_open(w, pass);
+    if (last)
+        gn_gate_pass(w, pass);
+    else
+        gn_gate_open(w, pass);
 }

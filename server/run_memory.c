@@ -215,3 +215,21 @@ void gn_memory_close(struct gn_worker *w)
     w->memory = NULL;
     w->memory_used_bytes = 0;
 }
+
+// A session with a limit sees a device of that size.
+CUresult gn_run_cuMemGetInfo_v2(struct gn_worker *w, struct gn_request *q, const struct gn_args_cuMemGetInfo_v2 *a,
+                                struct gn_out_cuMemGetInfo_v2 *o)
+{
+    (void)q, (void)a;
+    size_t free_bytes = 0, total_bytes = 0;
+    CUresult r = GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes);
+    uint64_t limit = w->limits.memory_bytes;
+    o->free = free_bytes;
+    o->total = total_bytes;
+    if (r || !limit || limit >= total_bytes)
+        return r;
+    uint64_t left = limit > w->memory_used_bytes ? limit - w->memory_used_bytes : 0;
+    o->total = limit;
+    o->free = left < free_bytes ? left : free_bytes;
+    return r;
+}

@@ -30,12 +30,13 @@ struct session_page { // shared by the front door and the worker
 int gn_spawn(struct gn_child *child, const char *driver)
 {
     int pair[2], error;
-    char number[16];
+    char number[16], level[16];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     snprintf(number, sizeof number, "%d", WORKER_FD);
-    char *argv[] = {"genie-srv", "--worker", number, "--driver", (char *)(uintptr_t)driver, NULL};
+    snprintf(level, sizeof level, "%d", (int)gn_log_level());
+    char *argv[] = {"genie-srv", "--worker", number, level, (char *)(uintptr_t)driver, NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
     sigemptyset(&none);
@@ -174,17 +175,39 @@ static void settle(void)
     prctl(PR_SET_NAME, "genie-worker");
 }
 
-int gn_spawn_worker_entry(int front_fd, const char *driver)
+// argv: the program, --worker, the descriptor, the log level, the driver.
+static int read_arguments(char **argv, const char **driver)
+{
+    char *end;
+    long fd = strtol(argv[2], &end, 10), level = strtol(argv[3], NULL, 10);
+    if (*end || fd != WORKER_FD || level < 0 || level >= GN_LOG_LEVELS)
+        return -EINVAL;
+    gn_log_setup((enum gn_log_level)level, 0);
+    *driver = argv[4];
+    return (int)fd;
+}
+
+bool gn_spawn_is_worker(int argc, char **argv)
+{
+    return argc == 5 && !strcmp(argv[1], "--worker");
+}
+
+int gn_spawn_worker_entry(char **argv)
 {
     static struct gn_session_start start; // a copy: the page is writable for others
-    int fds[2];
+    const char *driver;
+    int fds[2], front_fd = read_arguments(argv, &driver);
     char why[256];
+    if (front_fd < 0) {
+        fprintf(stderr, "genie-srv: --worker is for genie-srv itself\n");
+        return GN_EXIT_START;
+    }
     settle();
     fcntl(front_fd, F_SETFD, FD_CLOEXEC);
-    // Ahead of the session: finding and mapping the library takes most of the time until the first reply.
-    // What is wrong with it is said when a session needs it.
-    if (driver)
-        gn_driver_load(driver, why, sizeof why);
+    // Ahead of the session: finding and mapping the library takes most of the time until the first reply. The
+    // client learns what is wrong with it when a session needs it; who reads the log may learn it before.
+    if (!gn_driver_load(driver, why, sizeof why))
+        gn_log(GN_LOG_WARN, "the driver cannot be loaded: %s", why);
     int got = receive_both(front_fd, fds);
     if (got == 0)
         return GN_EXIT_OVER;

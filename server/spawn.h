@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting a worker: a fresh process for each session, which has made no CUDA call before it has its client.
 //
-// The front door starts `genie-srv --worker FD` where FD is one end of a socket pair. A worker that waits
+// The front door starts `genie-srv --worker FD ...` where FD is one end of a socket pair. A worker that waits
 // there without a session is a spare; it has the driver library open, but has not called it. The session
 // comes as one message: the client's socket and a page of shared memory that holds what to know and, later,
 // what the worker tells (struct gn_status).
@@ -51,8 +51,10 @@ enum gn_worker_exit {
 // shutdown().
 int gn_worker_main(const struct gn_worker_start *start);
 
-// --- the worker's side: `--worker FD`. Waits for a session and serves it; returns the exit status.
-int gn_spawn_worker_entry(int front_fd, const char *driver);
+// --- the worker's side: the process was started by gn_spawn; waits for a session and serves it; returns the
+// exit status.
+bool gn_spawn_is_worker(int argc, char **argv);
+int gn_spawn_worker_entry(char **argv);
 
 // --- the front door's side
 struct gn_child { // a worker's process

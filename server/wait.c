@@ -161,7 +161,8 @@ void gn_wait_pair_give(struct gn_worker *w, const struct gn_wait_pair *pair)
 {
     struct gn_waiters *v = w->waiters;
     pthread_mutex_lock(&v->lock);
-    // A context has died meanwhile. If it was this one the pair has died with it, and the next context may lie at the same address.
+    // A context has died meanwhile. If it was this one the pair has died with it, and the next context may lie at the same address; if it was
+    // another, the driver keeps the two until the session ends.
     bool doubtful = pair->epoch != v->epoch;
     bool kept = !doubtful && v->pair_count < PAIRS_KEPT;
     if (kept)

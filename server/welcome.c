@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "remoting/errors.h"
 #include "server/log.h"
 
 enum { DRIVER_VERSION_MOST = 13000 }; // the API that remoting/cuda.api describes
@@ -136,10 +137,12 @@ static const char *take_device(const struct gn_driver *driver, int ordinal, stru
 
 static void refuse(struct gn_welcome *welcome, const char *call, CUresult r)
 {
+    const char *name = gn_error_name(r);
     welcome->status = r;
     welcome->device_count = 0;
-    snprintf(welcome->text, sizeof welcome->text, "the server's driver refuses %s (error %d)", call, (int)r);
-    gn_log(GN_LOG_ERROR, "the driver refuses %s: error %d", call, (int)r);
+    snprintf(welcome->text, sizeof welcome->text, "the server's driver refuses %s: %s (%d)", call,
+             name ? name : "an unknown error", (int)r);
+    gn_log(GN_LOG_ERROR, "%s", welcome->text);
 }
 
 void gn_welcome_fill(const struct gn_driver *driver, const struct gn_limits *limits,

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "remoting/errors.h"
 #include "server/commands.h"
 #include "server/gate.h"
 #include "server/host.h"
@@ -46,18 +45,13 @@ static int send_welcome(struct gn_link *link, const struct gn_welcome *welcome)
 // Opens and initialises the driver. On failure the welcome says why.
 static CUresult start_driver(struct gn_worker *w, const char *path, struct gn_welcome *welcome)
 {
-    CUresult r = CUDA_ERROR_NO_DEVICE;
     if (gn_driver_open(&w->driver, path, welcome->text, sizeof welcome->text) == 0) {
-        r = GN_DRIVER(w, cuInit, 0);
-        if (r)
-            snprintf(welcome->text, sizeof welcome->text, "the server's driver does not start: %s", gn_error_name(r) ? gn_error_name(r) : "?");
-        else
-            gn_welcome_fill(&w->driver, &w->limits, welcome);
+        gn_welcome_fill(&w->driver, &w->limits, welcome); // calls cuInit, and says what the driver refuses
+        return (CUresult)welcome->status;
     }
-    welcome->status = (int32_t)r;
-    if (r)
-        gn_log(GN_LOG_ERROR, "%s", welcome->text);
-    return r;
+    welcome->status = CUDA_ERROR_NO_DEVICE;
+    gn_log(GN_LOG_ERROR, "%s", welcome->text);
+    return CUDA_ERROR_NO_DEVICE;
 }
 
 static int open_parts(struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)

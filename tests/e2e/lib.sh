@@ -61,3 +61,18 @@ stat_of() {
     *) sed -n "s/^ *\"$2\": \([0-9]*\).*/\1/p" "$1" ;;
     esac
 }
+
+# same SECONDS NAME COMMAND...: a program's exit status and output are the same remotely as locally, and it is content. What it printed stays
+# in $lib_scratch/NAME.{local,remote} and .err.
+same() {
+    local seconds=$1 name=$lib_scratch/$2 local_code remote_code
+    shift 2
+    run_locally "$seconds" "$name" "$@"
+    local_code=$?
+    LD_PRELOAD=${preload:+$preload:}$b/libgenie_shim.so timeout -k 5 "$seconds" "$@" >"$name.remote" 2>"$name.err" </dev/null
+    remote_code=$?
+    [ "$local_code" -eq 0 ] || { echo "locally: exit status $local_code"; tail -n 12 "$name.local" "$name.local.err"; }
+    [ "$remote_code" -eq "$local_code" ] || { echo "remotely: exit status $remote_code"; tail -n 12 "$name.remote" "$name.err" "$lib_scratch/server.log"; }
+    diff "$name.local" "$name.remote" | head -n 20
+    [ "$local_code" -eq 0 ] && [ "$remote_code" -eq 0 ] && cmp -s "$name.local" "$name.remote"
+}

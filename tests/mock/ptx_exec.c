@@ -29,6 +29,7 @@ struct resident { // what one worker runs
     bool started;
 };
 
+uint32_t ptx_fence_word;
 static _Atomic uint64_t executed_total, grid_ids;
 uint64_t ptx_executed(void) { return atomic_load(&executed_total); }
 
@@ -294,7 +295,7 @@ enum progress { RAN, STUCK, ENDED, STOPPED };
 
 static bool stopped(struct ptx_run *r)
 {
-    if (r->launch->stop && *r->launch->stop && !atomic_load(&r->stop)) {
+    if (r->launch->stop && __atomic_load_n(r->launch->stop, __ATOMIC_RELAXED) && !atomic_load(&r->stop)) {
         pthread_mutex_lock(&r->lock);
         if (!r->faulted) {
             r->faulted = true;

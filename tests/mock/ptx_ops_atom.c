@@ -117,7 +117,7 @@ PTX_HANDLER(h_ATOM)
 PTX_HANDLER(h_FENCE)
 {
     (void)w;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    ptx_fence();
     return PTX_NEXT(in);
 }
 PTX_HANDLER(h_NOP)

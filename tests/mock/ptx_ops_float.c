@@ -174,7 +174,7 @@ static inline uint64_t min_bits64(uint64_t x, uint64_t y)
             uint32_t r = take_first ? least : most; \
             r = nx ? y : r; \
             r = ny ? x : r; \
-            r = (nx & ny) | (keep_nan & (nx | ny)) ? 0x7fffffff : xorsign ? r | sign : r; \
+            r = ((nx & ny) | (keep_nan & (nx | ny))) ? 0x7fffffff : xorsign ? r | sign : r; \
             d[i] = r; \
         } \
         PTX_RESULT_DONE; \
@@ -195,7 +195,7 @@ MIN_MAX_F32(MAX_f32, 0)
             uint64_t r = take_first ? least : most; \
             r = nx ? y : r; \
             r = ny ? x : r; \
-            d[i] = nx & ny ? (uint64_t)0x7fffffffffffffff : r; \
+            d[i] = (nx & ny) ? (uint64_t)0x7fffffffffffffff : r; \
         } \
         PTX_RESULT_DONE; \
     }

@@ -171,7 +171,7 @@ static inline const struct ptx_insn *load(struct ptx_warp *w, const struct ptx_i
             if (in->e[k] != PTX_NO_PLACE)
                 load_element(w, in->sub & PTX_M_KIND, in->e[k], p, (uint64_t)k * width);
     if (in->sub & PTX_M_ACQUIRE)
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        ptx_fence();
     return PTX_NEXT(in);
 }
 
@@ -180,7 +180,7 @@ static inline const struct ptx_insn *store(struct ptx_warp *w, const struct ptx_
     ptx_u64 p[PTX_LANES];
     const uint32_t count = PTX_M_COUNT_OF(in->sub), width = in->width;
     if (in->sub & PTX_M_RELEASE)
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        ptx_fence();
     if (!to_host(w, in, space, p, count * width, true))
         return NULL;
     if (count == 1)

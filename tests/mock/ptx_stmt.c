@@ -84,17 +84,21 @@ static bool range_register(struct ptx_parser *p, const struct ptx_token *t, stru
     return false;
 }
 
-static void vector_register(struct ptx_parser *p, const struct ptx_name *n, struct ptx_operand *o)
+static void vector_register(struct ptx_parser *p, const struct ptx_name *n, struct ptx_operand *o, struct ptx_item *item)
 {
     static const char parts[][2] = {"x", "y", "z", "w"}, colours[][2] = {"r", "g", "b", "a"};
     unsigned count = (unsigned)(uintptr_t)n->value;
     for (unsigned i = 0; i < 4 && i < count; i++)
         if (ptx_accept_dot(p, parts[i]) || ptx_accept_dot(p, colours[i])) {
-            o->one.kind = OK_VALUE;
-            o->one.id = (uint32_t)n->number + i;
-            o->one.type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, o->one.id)->type;
+            item->kind = OK_VALUE;
+            item->id = (uint32_t)n->number + i;
+            item->type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, item->id)->type;
             return;
         }
+    if (item != &o->one) {
+        ptx_fail_here(p, "a vector inside a vector");
+        return;
+    }
     o->kind = OK_VECTOR;
     o->count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -142,11 +146,7 @@ static void named(struct ptx_parser *p, struct ptx_operand *o, struct ptx_item *
         item->type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, item->id)->type;
         break;
     case NK_VECTOR:
-        if (item != &o->one) {
-            ptx_fail(p, -EINVAL, t.line, t.column, "a vector inside a vector");
-            break;
-        }
-        vector_register(p, n, o);
+        vector_register(p, n, o, item);
         break;
     case NK_VAR:
         item->kind = OK_VARADDR;

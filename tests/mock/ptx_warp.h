@@ -254,9 +254,20 @@ static inline uint32_t ptx_bits_of(const int32_t *lanes)
     return bits;
 }
 
-// Stops the warp with a fault of its first executing lane, or of `lane`.
+// Orders a kernel's accesses: those of the lanes are plain ones of this thread. The thread sanitizer knows no fences, so it gets an atomic.
+extern uint32_t ptx_fence_word;
+static inline void ptx_fence(void)
+{
+#ifdef __SANITIZE_THREAD__
+    __atomic_fetch_add(&ptx_fence_word, 0, __ATOMIC_SEQ_CST);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 // Tests the guard of an instruction, then runs its handler.
 const struct ptx_insn *ptx_guarded(struct ptx_warp *w, const struct ptx_insn *in);
+// Stops the warp with a fault of `lane`.
 const struct ptx_insn *ptx_fault_lane(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind, uint64_t address, uint32_t lane);
 
 // --- ptx_sched.c ---

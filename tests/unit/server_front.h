@@ -323,8 +323,8 @@ static inline int use_plain(void **state)
 #define FRONT_MAIN(tests)                                                                                    \
     int main(int argc, char **argv)                                                                          \
     {                                                                                                        \
-        if (argc > 2 && !strcmp(argv[1], "--worker"))                                                        \
-            return gn_spawn_worker_entry(atoi(argv[2]), NULL);                                               \
+        if (gn_spawn_is_worker(argc, argv))                                                                \
+            return gn_spawn_worker_entry(argv);                                                            \
         int failed = cmocka_run_group_tests_name("on io_uring", tests, use_uring, NULL);                     \
         return failed + cmocka_run_group_tests_name("on plain sockets", tests, use_plain, NULL);             \
     }

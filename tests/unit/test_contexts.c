@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: do contexts, their stacks, their errors and their ends behave in the shim as with a driver, and with no more commands than needed?
-// Method: the whole client library with a session of our own in place of the real one: it notes what is asked and answers what a test says.
+// Question: do contexts, their stacks, their errors and their ends behave in the shim as with a driver, and
+// with no more commands than needed? Method: the whole client library with a session of our own in place of
+// the real one: it notes what is asked and answers what a test says.
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,99 +12,11 @@
 
 #include <cmocka.h>
 
-#include "api_wire.h"
 #include "include/cuda_prototypes.h"
 #include "interpose/init.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
-
-// --- the session in place
-
-static struct {
-    unsigned asked[GN_OPS], posted[GN_OPS];
-    uint64_t context; // of the last command
-    int status;       // of every command
-    int32_t code;     // of the next answer
-    struct gn_latched latched;
-    const char *over;
-    unsigned long long id;
-} fake;
-
-int gn_session_ask(struct gn_session *s, uint64_t context, unsigned op, const void *args, void *out, int32_t *code,
-                   struct gn_latched *latched)
-{
-    (void)s, (void)args;
-    if (fake.status)
-        return fake.status;
-    fake.asked[op]++;
-    fake.context = context;
-    *code = fake.code;
-    *latched = fake.latched;
-    fake.code = 0;
-    memset(&fake.latched, 0, sizeof fake.latched);
-    if (op == GN_OP_primary_retain)
-        *(struct gn_out_primary_retain *)out = (struct gn_out_primary_retain){++fake.id, 8, 13000, 0, -5};
-    if (op == GN_OP_context_create)
-        *(struct gn_out_context_create *)out = (struct gn_out_context_create){++fake.id, 0, 13000, 0, -5};
-    if (op == GN_OP_context_get_limit)
-        ((struct gn_out_context_get_limit *)out)->value = 1000 + ((const struct gn_args_context_get_limit *)args)->limit;
-    return 0;
-}
-int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args)
-{
-    (void)s, (void)args;
-    fake.posted[op] += !fake.status;
-    fake.context = context;
-    return fake.status;
-}
-const char *gn_session_over(const struct gn_session *s)
-{
-    (void)s;
-    return fake.over;
-}
-int gn_session_open(struct gn_session **s, struct gn_link *l, const struct gn_session_config *c, const struct gn_welcome *w)
-{
-    (void)s, (void)l, (void)c, (void)w;
-    return -ENOSYS;
-}
-void gn_session_close(struct gn_session *s) { (void)s; }
-void gn_session_forked(struct gn_session *s) { (void)s; }
-int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data, size_t n)
-{
-    (void)data, (void)n;
-    return gn_session_post(s, context, op, args);
-}
-int gn_session_read(struct gn_session *s, uint64_t c, void *a, const struct gn_box *to, int32_t *code, struct gn_latched *latched)
-{
-    (void)to;
-    return gn_session_ask(s, c, GN_OP_read, a, NULL, code, latched);
-}
-int gn_session_read_async(struct gn_session *s, uint64_t c, void *a, const struct gn_box *to)
-{
-    (void)to;
-    return gn_session_post(s, c, GN_OP_read_async, a);
-}
-int gn_session_write_pull(struct gn_session *s, uint64_t c, void *a, const struct gn_box *from)
-{
-    (void)from;
-    return gn_session_post(s, c, GN_OP_write_pull, a);
-}
-bool gn_session_host_pending(struct gn_session *s)
-{
-    (void)s;
-    return false;
-}
-void gn_session_host_expected(struct gn_session *s) { (void)s; }
-int gn_session_host_done(struct gn_session *s, uint64_t token)
-{
-    (void)s, (void)token;
-    return 0;
-}
-void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
-{
-    (void)s;
-    memset(counts, 0, sizeof *counts);
-}
+#include "tests/unit/fake_session.h"
 
 static struct gn_device_snapshot devices[2];
 
@@ -177,7 +90,8 @@ static void primary_contexts_are_retained_once_at_the_server(void **state)
     assert_int_equal(active, 0);
 }
 
-// What the runtime does: it takes the handle from a private table and makes it current, and retains it only then.
+// What the runtime does: it takes the handle from a private table and makes it current, and retains it only
+// then.
 static void an_unretained_primary_context_can_be_current(void **state)
 {
     (void)state;
@@ -283,8 +197,9 @@ static void *stands_on_it(void *unused)
     codes[1] = cuCtxGetDevice(&device);
     codes[2] = cuCtxPopCurrent_v2(&c);
     codes[3] = cuCtxGetDevice(&device);
-    return (void *)(uintptr_t)(codes[0] == CUDA_SUCCESS && codes[1] == CUDA_ERROR_CONTEXT_IS_DESTROYED && c == shared &&
-                               codes[2] == CUDA_SUCCESS && codes[3] == CUDA_ERROR_INVALID_CONTEXT);
+    return (void *)(uintptr_t)(codes[0] == CUDA_SUCCESS && codes[1] == CUDA_ERROR_CONTEXT_IS_DESTROYED &&
+                               c == shared && codes[2] == CUDA_SUCCESS &&
+                               codes[3] == CUDA_ERROR_INVALID_CONTEXT);
 }
 
 static void destroyed_while_current_elsewhere(void **state)
@@ -298,7 +213,7 @@ static void destroyed_while_current_elsewhere(void **state)
     assert_int_equal(pthread_create(&thread, NULL, stands_on_it, NULL), 0);
     pthread_barrier_wait(&barrier);
     assert_int_equal(cuCtxDestroy_v2(shared), CUDA_SUCCESS);
-    assert_null(current()); // off this thread's stack
+    assert_null(current());     // off this thread's stack
     CUcontext next = create(1); // the same object under a new name: not to be taken for the old one
     assert_ptr_not_equal(next, shared);
     pthread_barrier_wait(&barrier);
@@ -526,10 +441,12 @@ static void devices_from_the_snapshot(void **state)
     assert_int_equal(cuDeviceGet(NULL, 0), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 1), CUDA_SUCCESS);
     assert_int_equal(value, 32);
-    assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1), CUDA_ERROR_INVALID_VALUE); // not known
+    assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1),
+                     CUDA_ERROR_INVALID_VALUE); // not known
     assert_int_equal(cuDeviceGetAttribute(&value, (CUdevice_attribute)100000, 0), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuDeviceGetAttribute(&value, (CUdevice_attribute)-1, 0), CUDA_ERROR_INVALID_VALUE);
-    assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 2), CUDA_ERROR_INVALID_DEVICE);
+    assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 2),
+                     CUDA_ERROR_INVALID_DEVICE);
     assert_int_equal(cuDeviceComputeCapability(&major, &minor, 0), CUDA_SUCCESS);
     assert_int_equal(major, 7);
     assert_int_equal(minor, 5);
@@ -545,9 +462,12 @@ static void devices_from_the_snapshot(void **state)
     assert_int_equal(cuDeviceGetUuid(NULL, 1), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuDeviceCanAccessPeer(&value, 0, 1), CUDA_SUCCESS);
     assert_int_equal(value, 0);
-    assert_int_equal(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, 0, 1), CUDA_SUCCESS);
-    assert_int_equal(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, 1, 1), CUDA_ERROR_INVALID_DEVICE);
-    assert_int_equal(cuDeviceGetP2PAttribute(&value, (CUdevice_P2PAttribute)0, 0, 1), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, 0, 1),
+                     CUDA_SUCCESS);
+    assert_int_equal(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, 1, 1),
+                     CUDA_ERROR_INVALID_DEVICE);
+    assert_int_equal(cuDeviceGetP2PAttribute(&value, (CUdevice_P2PAttribute)0, 0, 1),
+                     CUDA_ERROR_INVALID_VALUE);
 }
 
 static void devices_by_their_place(void **state)
@@ -558,8 +478,12 @@ static void devices_by_their_place(void **state)
         CUresult code;
         CUdevice device;
     } cases[] = {
-        {"0001:3b:02.0", CUDA_SUCCESS, 1},          {"1:3b:2", CUDA_SUCCESS, 1},    {"00:00.0", CUDA_SUCCESS, 0},
-        {"3b:02.0", CUDA_ERROR_INVALID_DEVICE, 0},  {"", CUDA_ERROR_INVALID_VALUE, 0}, {"gpu", CUDA_ERROR_INVALID_VALUE, 0},
+        {"0001:3b:02.0", CUDA_SUCCESS, 1},
+        {"1:3b:2", CUDA_SUCCESS, 1},
+        {"00:00.0", CUDA_SUCCESS, 0},
+        {"3b:02.0", CUDA_ERROR_INVALID_DEVICE, 0},
+        {"", CUDA_ERROR_INVALID_VALUE, 0},
+        {"gpu", CUDA_ERROR_INVALID_VALUE, 0},
         {"0001:3b:02.0x", CUDA_ERROR_INVALID_VALUE, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

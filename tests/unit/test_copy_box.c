@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the arithmetic of copies accept exactly the boxes that fit, keep what is copied when it folds a shape, and cut a copy into pieces that
-// cover every byte once? Method: cases at the limits, and a model that lists every byte of random boxes.
+// Does the arithmetic of copies accept exactly the boxes that fit, keep what is copied when it folds a shape,
+// and cut a copy into pieces that cover every byte once? Method: cases at the limits, and a model that lists
+// every byte of random boxes.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,16 +22,16 @@ static void places(void **unused)
         int result;
         struct gn_end end;
     } cases[] = {
-        {{1000, 0, 0, 0, 0, 0}, {16, 1, 1}, 0, {1000, 0, 0}},             // one row needs no pitch
+        {{1000, 0, 0, 0, 0, 0}, {16, 1, 1}, 0, {1000, 0, 0}}, // one row needs no pitch
         {{1000, 5, 0, 0, 0, 0}, {16, 1, 1}, 0, {1005, 0, 0}},
-        {{1000, 5, 2, 0, 32, 0}, {16, 4, 1}, 0, {1069, 32, 0}},           // one slice needs no height
+        {{1000, 5, 2, 0, 32, 0}, {16, 4, 1}, 0, {1069, 32, 0}}, // one slice needs no height
         {{1000, 5, 2, 3, 32, 10}, {16, 4, 2}, 0, {1000 + 960 + 69, 32, 320}},
-        {{1000, 16, 0, 0, 32, 0}, {16, 4, 1}, 0, {1016, 32, 0}},          // a row that ends with its pitch
+        {{1000, 16, 0, 0, 32, 0}, {16, 4, 1}, 0, {1016, 32, 0}}, // a row that ends with its pitch
         {{1000, 17, 0, 0, 32, 0}, {16, 4, 1}, -EINVAL, {0}},
         {{1000, 17, 0, 0, 32, 0}, {16, 1, 1}, -EINVAL, {0}},
-        {{1000, 0, 0, 0, 0, 0}, {16, 2, 1}, -EINVAL, {0}},                // two rows do
-        {{1000, 0, 1, 0, 0, 0}, {16, 1, 1}, -EINVAL, {0}},                // so does the second
-        {{1000, 0, 0, 0, 32, 0}, {16, 1, 2}, -EINVAL, {0}},               // two slices need a height
+        {{1000, 0, 0, 0, 0, 0}, {16, 2, 1}, -EINVAL, {0}},  // two rows do
+        {{1000, 0, 1, 0, 0, 0}, {16, 1, 1}, -EINVAL, {0}},  // so does the second
+        {{1000, 0, 0, 0, 32, 0}, {16, 1, 2}, -EINVAL, {0}}, // two slices need a height
         {{1000, 0, 0, 1, 32, 0}, {16, 1, 1}, -EINVAL, {0}},
         {{1000, 0, 7, 0, 32, 10}, {16, 3, 2}, 0, {1224, 32, 320}},
         {{1000, 0, 8, 0, 32, 10}, {16, 3, 2}, -EINVAL, {0}},
@@ -42,7 +43,7 @@ static void places(void **unused)
         {{UINT64_MAX - 15, 0, 0, 0, 0, 0}, {16, 1, 1}, 0, {UINT64_MAX - 15, 0, 0}},
         {{UINT64_MAX - 15, 0, 0, 0, 0, 0}, {17, 1, 1}, -EINVAL, {0}},
         {{0, 0, 0, 0, 1u << 31, 1u << 31}, {1, 1, 1ull << 32}, -EINVAL, {0}},
-        {{1000, 0, 0, 0, 32, 0}, {16, 0, 1}, 0, {1000, 32, 0}},           // nothing
+        {{1000, 0, 0, 0, 32, 0}, {16, 0, 1}, 0, {1000, 32, 0}}, // nothing
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct gn_end end = {0};
@@ -62,8 +63,11 @@ static void spans(void **unused)
     assert_int_equal(span, 320 + 96 + 16);
     assert_int_equal(gn_end_span(&(struct gn_end){7, 0, 0}, &(struct gn_shape){16, 1, 1}, &span), 0);
     assert_int_equal(span, 16);
-    assert_int_equal(gn_end_span(&(struct gn_end){UINT64_MAX - 430, 32, 320}, &(struct gn_shape){16, 4, 2}, &span), -EINVAL);
-    assert_int_equal(gn_end_span(&(struct gn_end){UINT64_MAX - 431, 32, 320}, &(struct gn_shape){16, 4, 2}, &span), 0);
+    assert_int_equal(
+        gn_end_span(&(struct gn_end){UINT64_MAX - 430, 32, 320}, &(struct gn_shape){16, 4, 2}, &span),
+        -EINVAL);
+    assert_int_equal(
+        gn_end_span(&(struct gn_end){UINT64_MAX - 431, 32, 320}, &(struct gn_shape){16, 4, 2}, &span), 0);
 }
 
 static uint64_t state = 7;
@@ -79,7 +83,8 @@ static uint64_t draw(uint64_t below) // splitmix64
 enum { BYTES = 4096 };
 static uint16_t moved_before[BYTES], moved_after[BYTES]; // for each byte of the destination: the source's + 1
 
-static void model(uint16_t *moved, const struct gn_shape *s, const struct gn_end *from, const struct gn_end *to)
+static void model(uint16_t *moved, const struct gn_shape *s, const struct gn_end *from,
+                  const struct gn_end *to)
 {
     memset(moved, 0, sizeof moved_before);
     for (uint64_t z = 0; z < s->slices; z++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: is the library a good guest in a process: nothing before cuInit, errors that programs handle when there is no server, errno and forked
-// children left alone? Method: the whole client library in this process, with addresses where nobody or a stranger listens; children for whatever
-// cannot be taken back.
+// Question: is the library a good guest in a process: nothing before cuInit, errors that programs handle when
+// there is no server, errno and forked children left alone? Method: the whole client library in this process,
+// with addresses where nobody or a stranger listens; children for whatever cannot be taken back.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -158,8 +158,8 @@ static void a_bad_setting(void **state)
 static int options_by_the_program(void)
 {
     if (genie_set_option(NULL, "x") != -EINVAL || genie_set_option("server", NULL) != -EINVAL ||
-        genie_set_option("sever", "x:1") != -EINVAL || genie_set_option("ring", "7") != -EINVAL || genie_stats_write(NULL) != -EINVAL ||
-        genie_stats_write("/nonexistent/x") != -ENOENT)
+        genie_set_option("sever", "x:1") != -EINVAL || genie_set_option("ring", "7") != -EINVAL ||
+        genie_stats_write(NULL) != -EINVAL || genie_stats_write("/nonexistent/x") != -ENOENT)
         return 1;
     cuInit(0);
     return genie_set_option("server", "x:1") == -EBUSY ? 0 : 2;
@@ -231,12 +231,14 @@ static void strangers(void **state)
     memset(buffer + 8, 0, 8);
     buffer[8] = 8;
     against(buffer, 24, "different versions"); // too short for a welcome
-    struct gn_welcome welcome = {.status = CUDA_ERROR_NOT_PERMITTED, .text = "the token is wrong", .version = GN_WIRE_VERSION};
+    struct gn_welcome welcome = {
+        .status = CUDA_ERROR_NOT_PERMITTED, .text = "the token is wrong", .version = GN_WIRE_VERSION};
     int size = gn_welcome_encode(buffer, sizeof buffer, &welcome);
     assert_true(size > 0);
     against(buffer, (size_t)size, "the token is wrong");
     against(buffer, (size_t)size - 8, "closed the connection"); // cut off
-    welcome = (struct gn_welcome){.version = GN_WIRE_VERSION + 1, .chunk_bytes = 1 << 16, .window_bytes = 1 << 20};
+    welcome =
+        (struct gn_welcome){.version = GN_WIRE_VERSION + 1, .chunk_bytes = 1 << 16, .window_bytes = 1 << 20};
     size = gn_welcome_encode(buffer, sizeof buffer, &welcome);
     against(buffer, (size_t)size, "version 2");
 }
@@ -252,7 +254,8 @@ static void no_driver_for_the_local_mode(void **state)
 {
     (void)state;
     char said[2000];
-    static const char *const drivers[] = {"/nonexistent/libcuda.so.1", "/etc/passwd", "/proc/self/exe", "/lib/x86_64-linux-gnu/libm.so.6"};
+    static const char *const drivers[] = {"/nonexistent/libcuda.so.1", "/etc/passwd", "/proc/self/exe",
+                                          "/lib/x86_64-linux-gnu/libm.so.6"};
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
         server = drivers[i];
         assert_int_equal(in_child(no_local_driver, said, sizeof said), CUDA_ERROR_NO_DEVICE);
@@ -285,7 +288,8 @@ int main(void)
         return 1;
     snprintf(path, sizeof path, "%s/socket", folder);
     unix_path = path;
-    static const char *const names[] = {"SERVER", "CONFIG", "TOKEN", "MODE", "DRIVER", "OPT", "TRACE", "STATS", "LOG", "RING", "TIMEOUT"};
+    static const char *const names[] = {"SERVER", "CONFIG", "TOKEN", "MODE", "DRIVER", "OPT",
+                                        "TRACE",  "STATS",  "LOG",   "RING", "TIMEOUT"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[32];
         snprintf(name, sizeof name, "GENIE_%s", names[i]);
@@ -293,9 +297,12 @@ int main(void)
     }
     setenv("XDG_CONFIG_HOME", folder, 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(before_cuinit), cmocka_unit_test(no_server),
-        cmocka_unit_test(a_bad_setting), cmocka_unit_test(what_genie_h_refuses),
-        cmocka_unit_test(strangers),     cmocka_unit_test(no_driver_for_the_local_mode),
+        cmocka_unit_test(before_cuinit),
+        cmocka_unit_test(no_server),
+        cmocka_unit_test(a_bad_setting),
+        cmocka_unit_test(what_genie_h_refuses),
+        cmocka_unit_test(strangers),
+        cmocka_unit_test(no_driver_for_the_local_mode),
         cmocka_unit_test(forked_before_cuinit),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Are parameter layouts decoded, and hostile ones refused; do values land at their offsets and gaps become zero?
+// Are parameter layouts decoded, and hostile ones refused; do values land at their offsets and gaps become
+// zero?
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,18 +35,20 @@ static void decodes(void **unused)
 static void refuses(void **unused)
 {
     (void)unused;
-    static const struct { uint32_t words[8], bytes; } cases[] = {
-        {{0}, 0},                                // nothing
-        {{0}, 3},                                // half a count
-        {{0}, 8},                                // more than it says
-        {{1, 0, 4}, 8},                          // less
+    static const struct {
+        uint32_t words[8], bytes;
+    } cases[] = {
+        {{0}, 0},       // nothing
+        {{0}, 3},       // half a count
+        {{0}, 8},       // more than it says
+        {{1, 0, 4}, 8}, // less
         {{2, 0, 4}, 12},
         {{UINT32_MAX, 0, 4}, 12},
-        {{1u << 29, 0, 4}, 12},                  // times 8 it would be 0 in 32 bits
+        {{1u << 29, 0, 4}, 12}, // times 8 it would be 0 in 32 bits
         {{32765, 0, 4}, 12},
-        {{2, 0, 8, 4, 4}, 20},                   // overlap
-        {{2, 8, 8, 0, 8}, 20},                   // out of order
-        {{1, 0, 32765}, 12},                     // beyond the limit
+        {{2, 0, 8, 4, 4}, 20}, // overlap
+        {{2, 8, 8, 0, 8}, 20}, // out of order
+        {{1, 0, 32765}, 12},   // beyond the limit
         {{1, 32764, 1}, 12},
         {{1, UINT32_MAX, 1}, 12},
         {{1, 1, UINT32_MAX}, 12},
@@ -65,7 +68,9 @@ static void refuses(void **unused)
 static void packs(void **unused)
 {
     (void)unused;
-    struct { uint8_t bytes[13]; } odd;
+    struct {
+        uint8_t bytes[13];
+    } odd;
     memset(&odd, 0x5a, sizeof odd);
     uint64_t pointer = 0x1122334455667788;
     uint32_t number = 0x99aabbcc;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: is interpose/md2.c MD2 and its HMAC? Method: the vectors of RFC 1319; the HMAC against its definition, spelled out here with
-// plain MD2; every way of splitting the input.
+// Question: is interpose/md2.c MD2 and its HMAC? Method: the vectors of RFC 1319; the HMAC against its
+// definition, spelled out here with plain MD2; every way of splitting the input.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static void rfc1319_vectors(void **state)
         {"abc", "da853b0d3f88d99b30283a69e6ded6bb"},
         {"message digest", "ab4f496bfb2a530b219ff33031fe06b0"},
         {"abcdefghijklmnopqrstuvwxyz", "4e8ddff3650292ab5a4108c3aa47940b"},
-        {"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "da33def2a42df13975352846c30338cd"},
+        {"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+         "da33def2a42df13975352846c30338cd"},
         {"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
          "d5976f79d83d3a0dc9806c3c66f3efd8"},
     };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Are the addresses of device memory kept from the process for exactly as long as an allocation lies in them, also where allocations share a
-// granule? Method: the kernel is asked, by mapping something there.
+// Are the addresses of device memory kept from the process for exactly as long as an allocation lies in them,
+// also where allocations share a granule? Method: the kernel is asked, by mapping something there.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,8 @@ static bool is_free(uint64_t address)
 
 static uint64_t hole(uint64_t granules) // of so many granules, aligned to one
 {
-    void *at = mmap(NULL, (granules + 1) * GRANULE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at =
+        mmap(NULL, (granules + 1) * GRANULE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_true(at != MAP_FAILED);
     munmap(at, (granules + 1) * GRANULE);
     return ((uintptr_t)at + GRANULE - 1) & ~(GRANULE - 1);
@@ -45,17 +46,15 @@ static void reserves_what_is_touched(void **unused)
 {
     (void)unused;
     uint64_t base = hole(6);
-    static const struct { uint64_t offset, size_bytes; const char *map; } cases[] = {
-        {GRANULE, GRANULE, "frffff"},
-        {GRANULE, 1, "frffff"},
-        {GRANULE + 512, 512, "frffff"},
-        {2 * GRANULE - 1, 1, "frffff"},
-        {2 * GRANULE - 1, 2, "frrfff"},
-        {GRANULE, 2 * GRANULE, "frrfff"},
-        {GRANULE + 1, 2 * GRANULE, "frrrff"},
-        {GRANULE + 1, 2 * GRANULE - 1, "frrfff"},
-        {GRANULE, 2 * GRANULE + 1, "frrrff"},
-        {GRANULE / 2, 4 * GRANULE, "rrrrrf"},
+    static const struct {
+        uint64_t offset, size_bytes;
+        const char *map;
+    } cases[] = {
+        {GRANULE, GRANULE, "frffff"},         {GRANULE, 1, "frffff"},
+        {GRANULE + 512, 512, "frffff"},       {2 * GRANULE - 1, 1, "frffff"},
+        {2 * GRANULE - 1, 2, "frrfff"},       {GRANULE, 2 * GRANULE, "frrfff"},
+        {GRANULE + 1, 2 * GRANULE, "frrrff"}, {GRANULE + 1, 2 * GRANULE - 1, "frrfff"},
+        {GRANULE, 2 * GRANULE + 1, "frrrff"}, {GRANULE / 2, 4 * GRANULE, "rrrrrf"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct gn_reservation r;
@@ -94,7 +93,8 @@ static void tells_of_strangers(void **unused)
     struct gn_reservation r;
     assert_int_equal(gn_reserve(&r, base + 2 * GRANULE, 512), -EEXIST);
     assert_int_equal(gn_reserve(&r, base + 2 * GRANULE, 2 * GRANULE), -EEXIST);
-    assert_int_equal(gn_reserve(&r, base + 512, 2 * GRANULE), -EEXIST); // the end meets it: nothing of the start stays
+    assert_int_equal(gn_reserve(&r, base + 512, 2 * GRANULE),
+                     -EEXIST); // the end meets it: nothing of the start stays
     expect_free(base, "ff");
     gn_reserve_release(&r);
     assert_int_equal(gn_reserve(&r, base, 2 * GRANULE), 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: do the client's options take what they should, refuse the rest with a useful sentence, and override one another in the documented
-// order? Method: values through gn_options_set, files written here, an environment of our own; configs/client.toml with its comments removed.
+// Question: do the client's options take what they should, refuse the rest with a useful sentence, and
+// override one another in the documented order? Method: values through gn_options_set, files written here, an
+// environment of our own; configs/client.toml with its comments removed.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,13 +90,38 @@ static void bad_values(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"mode", "remotely"}, {"mode", ""},       {"driver", "libcuda.so.1"}, {"driver", "./libcuda.so.1"}, {"ring", "63K"},
-        {"ring", "100000"},   {"ring", "32768"},  {"ring", "512M"},           {"ring", "1X"},               {"ring", ""},
-        {"ring", "-65536"},   {"ring", "64 KB"},  {"timeout", "0"},           {"timeout", "0.1ms"},         {"timeout", "2h"},
-        {"timeout", "-1"},    {"timeout", "soon"}, {"timeout", "nan"},        {"timeout", "inf"},           {"log", "loud"},
-        {"log", ""},          {"log", "warn:"},   {"log", "warning"},         {"log", ":/tmp/x"},           {"opt", "-pots"},
-        {"opt", "-"},         {"opt", "-post,,"}, {"opt", "--post"},          {"opt", "-post -uring"},      {"server", NULL},
-        {"token", NULL},      {"trace", NULL},
+        {"mode", "remotely"},
+        {"mode", ""},
+        {"driver", "libcuda.so.1"},
+        {"driver", "./libcuda.so.1"},
+        {"ring", "63K"},
+        {"ring", "100000"},
+        {"ring", "32768"},
+        {"ring", "512M"},
+        {"ring", "1X"},
+        {"ring", ""},
+        {"ring", "-65536"},
+        {"ring", "64 KB"},
+        {"timeout", "0"},
+        {"timeout", "0.1ms"},
+        {"timeout", "2h"},
+        {"timeout", "-1"},
+        {"timeout", "soon"},
+        {"timeout", "nan"},
+        {"timeout", "inf"},
+        {"log", "loud"},
+        {"log", ""},
+        {"log", "warn:"},
+        {"log", "warning"},
+        {"log", ":/tmp/x"},
+        {"opt", "-pots"},
+        {"opt", "-"},
+        {"opt", "-post,,"},
+        {"opt", "--post"},
+        {"opt", "-post -uring"},
+        {"server", NULL},
+        {"token", NULL},
+        {"trace", NULL},
     };
     char longest[2 * PATH_MAX];
     memset(longest, 'x', sizeof longest - 1);
@@ -164,7 +190,8 @@ static void a_file_and_the_environment(void **state)
 {
     (void)state;
     struct gn_options o = defaults();
-    assert_int_equal(read_text(&o, "server = \"a:1\"\ntoken = 'secret'\nopt = [\"-post\", \"-uring\"]\nring = \"128KiB\"\ntimeout = 2.5\n"
+    assert_int_equal(read_text(&o, "server = \"a:1\"\ntoken = 'secret'\nopt = [\"-post\", \"-uring\"]\nring "
+                                   "= \"128KiB\"\ntimeout = 2.5\n"
                                    "log = \"info\"\n"),
                      0);
     assert_string_equal(o.server, "a:1");
@@ -194,10 +221,18 @@ static void bad_files(void **state)
     static const struct {
         const char *text, *place;
     } cases[] = {
-        {"sever = \"a:1\"\n", ":1:1:"},          {"server = 3\n", ":1:10:"},        {"\nmode = \"lokal\"\n", ":2:8:"},
-        {"opt = [\"-uring\", \"-x\"]\n", ":1:7:"}, {"opt = \"-uring\"\n", ":1:7:"},   {"ring = 1000\n", ":1:8:"},
-        {"timeout = \"1 fortnight\"\n", ":1:11:"}, {"server = \"a", ":1:"},           {"server = \"a:1\"\nserver = \"b:1\"\n", ":2:1:"},
-        {"[client]\nserver = \"a:1\"\n", ":1:"},   {"driver = \"libcuda\"\n", ":1:10:"}, {"log = \"chatty\"\n", ":1:7:"},
+        {"sever = \"a:1\"\n", ":1:1:"},
+        {"server = 3\n", ":1:10:"},
+        {"\nmode = \"lokal\"\n", ":2:8:"},
+        {"opt = [\"-uring\", \"-x\"]\n", ":1:7:"},
+        {"opt = \"-uring\"\n", ":1:7:"},
+        {"ring = 1000\n", ":1:8:"},
+        {"timeout = \"1 fortnight\"\n", ":1:11:"},
+        {"server = \"a", ":1:"},
+        {"server = \"a:1\"\nserver = \"b:1\"\n", ":2:1:"},
+        {"[client]\nserver = \"a:1\"\n", ":1:"},
+        {"driver = \"libcuda\"\n", ":1:10:"},
+        {"log = \"chatty\"\n", ":1:7:"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct gn_options o = defaults();

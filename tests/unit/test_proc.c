@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: does cuGetProcAddress find the right symbol for every name, version and stream flag, and refuse the rest as a driver does? Method: the
-// look-ups that a real CUDA runtime makes, recorded once; own cases; the order of the generated table.
+// Question: does cuGetProcAddress find the right symbol for every name, version and stream flag, and refuse
+// the rest as a driver does? Method: the look-ups that a real CUDA runtime makes, recorded once; own cases;
+// the order of the generated table.
 #include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -82,17 +83,23 @@ static void own_cases(void **state)
         {"cuDeviceGetUuid", 11040, 0, "cuDeviceGetUuid_v2", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuCtxCreate", 13000, 0, "cuCtxCreate_v4", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuCtxCreate", 11040, 0, "cuCtxCreate_v3", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuMemcpyHtoD", 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemcpyHtoD_v2_ptds", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuMemcpyHtoD", 13000, CU_GET_PROC_ADDRESS_LEGACY_STREAM, "cuMemcpyHtoD_v2", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuMemcpyHtoD", 4000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemcpyHtoD_v2", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuLaunchKernel", 7000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuLaunchKernel_ptsz", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuMemFree", 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemFree_v2", CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuMemcpyHtoD", 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemcpyHtoD_v2_ptds",
+         CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuMemcpyHtoD", 13000, CU_GET_PROC_ADDRESS_LEGACY_STREAM, "cuMemcpyHtoD_v2",
+         CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuMemcpyHtoD", 4000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemcpyHtoD_v2",
+         CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuLaunchKernel", 7000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuLaunchKernel_ptsz",
+         CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuMemFree", 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemFree_v2",
+         CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuInit", 2000, 0, "cuInit", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuInit", 99990, 0, "cuInit", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuGetProcAddress", 12000, 0, "cuGetProcAddress_v2", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuGetProcAddress", 11030, 0, "cuGetProcAddress", CU_GET_PROC_ADDRESS_SUCCESS},
         {"", 0, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND},
-        {"cuMemAlloc_v2", 13000, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND}, // names come without their version
+        {"cuMemAlloc_v2", 13000, 0, NULL,
+         CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND}, // names come without their version
         {"cuLaunchKernel_ptsz", 13000, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND},
         {"cuNoSuchThing", 13000, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND},
         {"cuini", 13000, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND},
@@ -103,7 +110,9 @@ static void own_cases(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         void *found = &found, *first = &found;
         CUdriverProcAddressQueryResult status = (CUdriverProcAddressQueryResult)99;
-        assert_int_equal(cuGetProcAddress_v2(cases[i].name, &found, cases[i].version, cases[i].flags, &status), CUDA_SUCCESS);
+        assert_int_equal(
+            cuGetProcAddress_v2(cases[i].name, &found, cases[i].version, cases[i].flags, &status),
+            CUDA_SUCCESS);
         if (found != (cases[i].want ? symbol(cases[i].want) : NULL) || status != cases[i].status)
             fail_msg("%s for version %d: status %d", cases[i].name, cases[i].version, (int)status);
         CUresult r = cuGetProcAddress(cases[i].name, &first, cases[i].version, cases[i].flags);
@@ -160,8 +169,10 @@ static void nothing_else_is_touched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_runtime_looks_up), cmocka_unit_test(own_cases),
-        cmocka_unit_test(bad_arguments),             cmocka_unit_test(the_table_is_in_order),
+        cmocka_unit_test(what_the_runtime_looks_up),
+        cmocka_unit_test(own_cases),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(the_table_is_in_order),
         cmocka_unit_test(nothing_else_is_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

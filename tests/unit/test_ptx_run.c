@@ -225,7 +225,7 @@ static void *stop_soon(void *arg)
 {
     (void)arg;
     usleep(30000);
-    stop = true;
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     return NULL;
 }
 static void stopping(void **state)
@@ -240,7 +240,7 @@ static void stopping(void **state)
         struct ptx_launch l = {.func = ptx_func_find(m, "k"), .grid = {3, 1, 1}, .block = {32, 1, 1}, .cluster = {1, 1, 1}, .params = params, .sm_count = 1, .threads = 2,
                                .memory = &t_memory, .stop = &stop};
         pthread_t t;
-        stop = false;
+        __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
         assert_int_equal(pthread_create(&t, NULL, stop_soon, NULL), 0);
         assert_int_equal(ptx_run(&l, &fault), -EFAULT);
         assert_int_equal(fault.kind, PTX_FAULT_STOPPED);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the region map find what holds an address, refuse what overlaps or wraps, stay balanced over 100,000 ranges in any order, and agree
-// with a plain array through random insertions and removals?
+// Does the region map find what holds an address, refuse what overlaps or wraps, stay balanced over 100,000
+// ranges in any order, and agree with a plain array through random insertions and removals?
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,8 @@ static void finds_bounds(void **unused)
 {
     (void)unused;
     struct gn_region_map map = {0};
-    struct gn_region a = {.start = 0x1000, .size_bytes = 0x1000}, b = {.start = 0x2000, .size_bytes = 1}, c = {.start = 0x8000, .size_bytes = 16};
+    struct gn_region a = {.start = 0x1000, .size_bytes = 0x1000}, b = {.start = 0x2000, .size_bytes = 1},
+                     c = {.start = 0x8000, .size_bytes = 16};
     assert_null(gn_region_find(&map, 0x1000));
     assert_null(gn_region_from(&map, 0));
     assert_int_equal(gn_region_insert(&map, &b), 0);
@@ -87,11 +88,24 @@ static void refuses(void **unused)
     struct gn_region_map map = {0};
     struct gn_region a = {.start = 100, .size_bytes = 50};
     assert_int_equal(gn_region_insert(&map, &a), 0);
-    static const struct { uint64_t start, size_bytes; int result; } cases[] = {
-        {0, 0, -EINVAL},          {200, 0, -EINVAL},   {UINT64_MAX, 2, -EINVAL}, {2, UINT64_MAX, -EINVAL},
-        {0, UINT64_MAX, -EEXIST}, {100, 50, -EEXIST},  {99, 2, -EEXIST},         {149, 1, -EEXIST},
-        {120, 1, -EEXIST},        {0, 101, -EEXIST},   {149, 1000, -EEXIST},     {150, 1, 0},
-        {99, 1, 0},               {UINT64_MAX, 1, 0},
+    static const struct {
+        uint64_t start, size_bytes;
+        int result;
+    } cases[] = {
+        {0, 0, -EINVAL},
+        {200, 0, -EINVAL},
+        {UINT64_MAX, 2, -EINVAL},
+        {2, UINT64_MAX, -EINVAL},
+        {0, UINT64_MAX, -EEXIST},
+        {100, 50, -EEXIST},
+        {99, 2, -EEXIST},
+        {149, 1, -EEXIST},
+        {120, 1, -EEXIST},
+        {0, 101, -EEXIST},
+        {149, 1000, -EEXIST},
+        {150, 1, 0},
+        {99, 1, 0},
+        {UINT64_MAX, 1, 0},
     };
     struct gn_region r[sizeof cases / sizeof *cases];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -114,7 +128,8 @@ static void holds_many(void **unused)
     (void)unused;
     struct gn_region *r = calloc(MANY, sizeof *r);
     assert_non_null(r);
-    for (int order = 0; order < 3; order++) { // ascending, descending, scattered (7919 and MANY have no common divisor)
+    for (int order = 0; order < 3;
+         order++) { // ascending, descending, scattered (7919 and MANY have no common divisor)
         struct gn_region_map map = {0};
         for (uint64_t i = 0; i < MANY; i++) {
             uint64_t k = order == 0 ? i : order == 1 ? MANY - 1 - i : i * 7919 % MANY;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Question: do the private tables hold what the CUDA runtime calls, with its rules? Method: a small driver of our own behind them; every slot is
-// called the way the runtime calls it; storage also from many threads at once; the integrity answer against a second computation.
+// Question: do the private tables hold what the CUDA runtime calls, with its rules? Method: a small driver of
+// our own behind them; every slot is called the way the runtime calls it; storage also from many threads at
+// once; the integrity answer against a second computation.
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,14 +90,14 @@ static const struct gn_table_driver fake = {
     driver_version,  device_count,    device_uuid,    device_attribute, refused,
 };
 
-#define CUDART     "\x6b\xd5\xfb\x6c\x5b\xf4\xe7\x4a\x89\x87\xd9\x39\x12\xfd\x9d\xf9"
-#define HOOKS      "\xa0\x94\x79\x8c\x2e\x74\x2e\x74\x93\xf2\x08\x00\x20\x0c\x0a\x66"
-#define TLS        "\x42\xd8\x5a\x81\x23\xf6\xcb\x47\x82\x98\xf6\xe7\x8a\x3a\xec\xdc"
-#define STORAGE    "\xc6\x93\x33\x6e\x11\x21\xdf\x11\xa8\xc3\x68\xf3\x55\xd8\x95\x93"
-#define CHECKS     "\x26\x3e\x88\x60\x7c\xd2\x61\x43\x92\xf6\xbb\xd5\x00\x6d\xfa\x7e"
-#define INTEGRITY  "\xd4\x08\x20\x55\xbd\xe6\x70\x4b\x8d\x34\xba\x12\x3c\x66\xe1\xf2"
-#define CONTEXTS   "\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2"
-#define MODULES    "\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e"
+#define CUDART    "\x6b\xd5\xfb\x6c\x5b\xf4\xe7\x4a\x89\x87\xd9\x39\x12\xfd\x9d\xf9"
+#define HOOKS     "\xa0\x94\x79\x8c\x2e\x74\x2e\x74\x93\xf2\x08\x00\x20\x0c\x0a\x66"
+#define TLS       "\x42\xd8\x5a\x81\x23\xf6\xcb\x47\x82\x98\xf6\xe7\x8a\x3a\xec\xdc"
+#define STORAGE   "\xc6\x93\x33\x6e\x11\x21\xdf\x11\xa8\xc3\x68\xf3\x55\xd8\x95\x93"
+#define CHECKS    "\x26\x3e\x88\x60\x7c\xd2\x61\x43\x92\xf6\xbb\xd5\x00\x6d\xfa\x7e"
+#define INTEGRITY "\xd4\x08\x20\x55\xbd\xe6\x70\x4b\x8d\x34\xba\x12\x3c\x66\xe1\xf2"
+#define CONTEXTS  "\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2"
+#define MODULES   "\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e"
 
 static void *const *table(const char *id)
 {
@@ -114,7 +115,8 @@ static void sizes_and_no_empty_slot(void **state)
     static const struct {
         const char *id;
         size_t slots;
-    } cases[] = {{CUDART, 13}, {HOOKS, 7}, {TLS, 4}, {CHECKS, 4}, {INTEGRITY, 3}, {CONTEXTS, 94}, {MODULES, 8}};
+    } cases[] = {{CUDART, 13},   {HOOKS, 7},     {TLS, 4},    {CHECKS, 4},
+                 {INTEGRITY, 3}, {CONTEXTS, 94}, {MODULES, 8}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         void *const *t = table(cases[i].id);
         size_t slots = (size_t)t[0] / sizeof(void *);
@@ -129,8 +131,9 @@ static void sizes_and_no_empty_slot(void **state)
 static void unknown_tables_are_refused(void **state)
 {
     (void)state;
-    static const uint8_t ids[][4] = {{0xf8, 0xcf, 0xf9, 0x51}, {0xda, 0x91, 0x51, 0xd3}, {0x0c, 0xa5, 0x0b, 0x8c},
-                                     {0x19, 0x5b, 0xcb, 0xf4}, {0xb1, 0x05, 0x41, 0xe1}, {0, 0, 0, 0}};
+    static const uint8_t ids[][4] = {{0xf8, 0xcf, 0xf9, 0x51}, {0xda, 0x91, 0x51, 0xd3},
+                                     {0x0c, 0xa5, 0x0b, 0x8c}, {0x19, 0x5b, 0xcb, 0xf4},
+                                     {0xb1, 0x05, 0x41, 0xe1}, {0, 0, 0, 0}};
     const void *found = &found;
     CUuuid uuid = {{0}};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
@@ -169,9 +172,13 @@ static void cudart_interface(void **state)
     loaded = 0;
     assert_int_equal(((CUresult(*)(CUmodule *, const void *))t[1])(&m, (void *)1), CUDA_SUCCESS);
     assert_ptr_equal(m, 1);
-    assert_int_equal(((CUresult(*)(CUmodule *, const void *, void *, void *, uint32_t))t[6])(&m, (void *)2, NULL, NULL, 0), 0);
+    assert_int_equal(
+        ((CUresult(*)(CUmodule *, const void *, void *, void *, uint32_t))t[6])(&m, (void *)2, NULL, NULL, 0),
+        0);
     assert_ptr_equal(m, 2);
-    assert_int_equal(((CUresult(*)(const void *, CUmodule *, void *, void *, uint32_t))t[8])((void *)3, &m, NULL, NULL, 0), 0);
+    assert_int_equal(
+        ((CUresult(*)(const void *, CUmodule *, void *, void *, uint32_t))t[8])((void *)3, &m, NULL, NULL, 0),
+        0);
     assert_ptr_equal(m, 3);
     assert_int_equal(loaded, 3);
     assert_int_equal(((CUresult(*)(void))t[12])(), CUDA_SUCCESS);
@@ -206,7 +213,8 @@ static void contexts_checks_and_modules(void **state)
 
     uint32_t bad = 9;
     const void *reason = NULL;
-    assert_int_equal(((CUresult(*)(CUcontext, uint32_t *, const void **))table(CHECKS)[2])(c, &bad, &reason), CUDA_SUCCESS);
+    assert_int_equal(((CUresult(*)(CUcontext, uint32_t *, const void **))table(CHECKS)[2])(c, &bad, &reason),
+                     CUDA_SUCCESS);
     assert_int_equal(bad, 0);
     assert_int_equal(((CUresult(*)(void))table(CHECKS)[3])(), CUDA_SUCCESS);
 
@@ -246,7 +254,10 @@ static CUresult put(CUcontext c, void *key, void *value, destructor *d)
 {
     return ((CUresult(*)(CUcontext, void *, void *, destructor *))table(STORAGE)[0])(c, key, value, d);
 }
-static CUresult delete(CUcontext c, void *key) { return ((CUresult(*)(CUcontext, void *))table(STORAGE)[1])(c, key); }
+static CUresult delete (CUcontext c, void *key)
+{
+    return ((CUresult(*)(CUcontext, void *))table(STORAGE)[1])(c, key);
+}
 static CUresult get(void **value, CUcontext c, void *key)
 {
     return ((CUresult(*)(void **, CUcontext, void *))table(STORAGE)[2])(value, c, key);
@@ -284,9 +295,9 @@ static void storage_by_context_and_key(void **state)
     assert_int_equal(get(&value, context(1), &keys[0]), CUDA_SUCCESS);
     assert_null(value);
     destroyed = 0;
-    assert_int_equal(delete(context(1), &keys[0]), CUDA_SUCCESS);
+    assert_int_equal(delete (context(1), &keys[0]), CUDA_SUCCESS);
     assert_int_equal(get(&value, context(1), &keys[0]), CUDA_ERROR_INVALID_HANDLE);
-    assert_int_equal(delete(context(1), &keys[0]), CUDA_SUCCESS); // nothing there: nothing to do
+    assert_int_equal(delete (context(1), &keys[0]), CUDA_SUCCESS); // nothing there: nothing to do
     assert_int_equal(destroyed, 0);
     gn_tables_context_gone(context(1));
     assert_int_equal(destroyed, 1);
@@ -323,7 +334,8 @@ static void many_contexts_and_keys(void **state)
     for (int round = 0; round < 3; round++) {
         for (uintptr_t c = 1; c <= 40; c++)
             for (int k = 0; k < 50; k++)
-                assert_int_equal(put(context(c), &keys[k], (void *)(c * 1000 + (uintptr_t)k), NULL), CUDA_SUCCESS);
+                assert_int_equal(put(context(c), &keys[k], (void *)(c * 1000 + (uintptr_t)k), NULL),
+                                 CUDA_SUCCESS);
         for (uintptr_t c = 1; c <= 40; c++)
             for (int k = 0; k < 50; k++) {
                 assert_int_equal(get(&value, context(c), &keys[k]), CUDA_SUCCESS);
@@ -365,7 +377,7 @@ static void readers_see_whole_entries(void **state)
         if (n % 7 < 4)
             put(context(c), &shared_keys[n % 8], (void *)(n / 8 * 1000 + c * 10 + n % 8), NULL);
         else if (n % 7 < 6)
-            delete(context(c), &shared_keys[n % 8]);
+            delete (context(c), &shared_keys[n % 8]);
         else
             gn_tables_context_gone(context(c));
     }
