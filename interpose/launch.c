@@ -43,22 +43,25 @@ static uint8_t *thread_buffer(void)
 
 // --- checks
 
-static CUresult check_dimensions(const struct gn_device_snapshot *device, const struct gn_args_launch *a,
-                                 uint64_t *threads)
+// The CUDA runtime launches kernels, hands the driver's code on as its own, and its programs know
+// cudaErrorInvalidConfiguration for dimensions that no device takes: so that is the code there. Who launches
+// a CUfunction gets CUDA_ERROR_INVALID_VALUE.
+#define RUNTIME_INVALID_CONFIGURATION ((CUresult)9)
+
+static bool are_dimensions_possible(const struct gn_device_snapshot *device, const struct gn_args_launch *a,
+                                    uint64_t *threads)
 {
     const int32_t *most = device->attributes;
     *threads = (uint64_t)a->block_x * a->block_y * a->block_z;
     if (!a->grid_x || !a->grid_y || !a->grid_z || !*threads)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (a->grid_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X] ||
-        a->grid_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y] ||
-        a->grid_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z] ||
-        a->block_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X] ||
-        a->block_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y] ||
-        a->block_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z] ||
-        *threads > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
-        return CUDA_ERROR_INVALID_VALUE;
-    return CUDA_SUCCESS;
+        return false;
+    return !(a->grid_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X] ||
+             a->grid_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y] ||
+             a->grid_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z] ||
+             a->block_x > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X] ||
+             a->block_y > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y] ||
+             a->block_z > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z] ||
+             *threads > (uint32_t)most[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK]);
 }
 
 static CUresult against_facts(const struct gn_facts *facts, const struct gn_device_snapshot *device,
@@ -153,8 +156,9 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     const struct gn_device_snapshot *device = context ? gn_device(context->device) : NULL;
     if (!device)
         return CUDA_ERROR_INVALID_HANDLE;
-    if ((r = check_dimensions(device, a, &threads)) ||
-        (r = check_function(c, f, context->device, threads, a->shared_bytes)) ||
+    if (!are_dimensions_possible(device, a, &threads))
+        return f->context ? CUDA_ERROR_INVALID_VALUE : RUNTIME_INVALID_CONFIGURATION;
+    if ((r = check_function(c, f, context->device, threads, a->shared_bytes)) ||
         (r = take_params(&f->layout, values, extra, stack, a)))
         return r;
     if (cooperative) {

@@ -2,7 +2,7 @@
 // The types of the CUDA driver ABI, 64-bit, as of CUDA 13.0: handles, enumerations, structures.
 //
 // Building Genie needs no CUDA toolkit, so the ABI is declared here. Names, values and layouts are those of NVIDIA's published cuda.h; where
-// a toolkit is installed, tests/abi_check.sh compares every value, size and offset with it. Types that only calls outside Genie's reach use
+// a toolkit is installed, tests/rules/abi.sh compares every value, size and offset with it. Types that only calls outside Genie's reach use
 // are incomplete (structures) or plain integers (enumerations). The generated cuda.h adds the prototypes.
 #ifndef GN_REMOTING_CUDA_TYPES_H
 #define GN_REMOTING_CUDA_TYPES_H

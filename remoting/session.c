@@ -142,6 +142,10 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     pthread_mutex_lock(&s->send_lock);
     pthread_mutex_lock(&s->receive_lock);
     *counts = s->counts;
+    // Small payload has been counted with the ring's bytes; what of it still waits there is counted as sent.
+    uint64_t small = s->small_bytes < counts->command_bytes_sent ? s->small_bytes : counts->command_bytes_sent;
+    counts->command_bytes_sent -= small;
+    counts->payload_bytes_sent += small;
     pthread_mutex_unlock(&s->receive_lock);
     pthread_mutex_unlock(&s->send_lock);
 }

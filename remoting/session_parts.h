@@ -80,6 +80,7 @@ struct gn_session {
     bool sending, partial;         // the sender's role is taken; a frame has been sent in part
     uint32_t small_used, small_freed, large_used, large_freed; // staging slots of the server, counted from the start
     uint32_t large_slots;
+    uint64_t small_bytes;          // of small payload, which lies among the commands
     enum sender_state sender;
     _Atomic uint32_t sender_word;  // futex of the sender thread
 

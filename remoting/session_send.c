@@ -318,6 +318,7 @@ static int enqueue(struct gn_session *s, struct posting *p)
         memset(place + p->payload_bytes, 0, small - p->payload_bytes);
         place += small;
         s->small_used++;
+        s->small_bytes += small;
     }
     s->sequence++;
     s->counts.commands++;

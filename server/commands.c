@@ -558,12 +558,16 @@ int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_l
     return 0;
 }
 
-void gn_commands_close(struct gn_commands *l)
+void gn_commands_join(struct gn_commands *l)
 {
     pthread_mutex_lock(&l->lock);
     while (l->threads)
         pthread_cond_wait(&l->changed, &l->lock);
     pthread_mutex_unlock(&l->lock);
+}
+
+void gn_commands_close(struct gn_commands *l)
+{
     for (struct parked *p = l->first, *next; p; p = next) {
         next = p->next;
         free(p);

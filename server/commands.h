@@ -16,7 +16,8 @@ int gn_commands_open(struct gn_commands **commands, struct gn_worker *w, struct 
 
 // Until the client has gone (0), broke the protocol (-EPROTO, the reason is logged and told), or the link failed (-errno).
 int gn_commands_run(struct gn_commands *commands);
-void gn_commands_close(struct gn_commands *commands); // after that; waits for the other thread
+void gn_commands_join(struct gn_commands *commands);  // after that: waits for the other thread, where there is one
+void gn_commands_close(struct gn_commands *commands); // when nothing replies any more
 
 // From a handler: what follows may block. Another thread reads from now on, until this command is done.
 void gn_commands_aside(struct gn_worker *w);

@@ -62,17 +62,20 @@ stat_of() {
     esac
 }
 
-# same SECONDS NAME COMMAND...: a program's exit status and output are the same remotely as locally, and it is content. What it printed stays
-# in $lib_scratch/NAME.{local,remote} and .err.
+# same SECONDS NAME COMMAND...: the program's exit status and output are the same remotely as locally, where it has to be content. It runs
+# locally once for each command line. What it printed remotely stays in $lib_scratch/NAME.out and NAME.err.
 same() {
-    local seconds=$1 name=$lib_scratch/$2 local_code remote_code
+    local seconds=$1 name=$lib_scratch/$2 alone code
     shift 2
-    run_locally "$seconds" "$name" "$@"
-    local_code=$?
-    LD_PRELOAD=${preload:+$preload:}$b/libgenie_shim.so timeout -k 5 "$seconds" "$@" >"$name.remote" 2>"$name.err" </dev/null
-    remote_code=$?
-    [ "$local_code" -eq 0 ] || { echo "locally: exit status $local_code"; tail -n 12 "$name.local" "$name.local.err"; }
-    [ "$remote_code" -eq "$local_code" ] || { echo "remotely: exit status $remote_code"; tail -n 12 "$name.remote" "$name.err" "$lib_scratch/server.log"; }
-    diff "$name.local" "$name.remote" | head -n 20
-    [ "$local_code" -eq 0 ] && [ "$remote_code" -eq 0 ] && cmp -s "$name.local" "$name.remote"
+    alone=$lib_scratch/local.$(printf '%s\n' "${GENIE_MOCK:-}" "$@" | cksum | cut -d ' ' -f 1)
+    if [ ! -f "$alone.out" ]; then
+        locally timeout -k 5 "$seconds" "$@" >"$alone.out" 2>"$alone.err" </dev/null
+        code=$?
+        [ "$code" -eq 0 ] || { echo "locally: exit status $code"; tail -n 12 "$alone.out" "$alone.err"; rm "$alone.out"; return 1; }
+    fi
+    remotely timeout -k 5 "$seconds" "$@" >"$name.out" 2>"$name.err" </dev/null
+    code=$?
+    [ "$code" -eq 0 ] || { echo "remotely: exit status $code"; tail -n 12 "$name.out" "$name.err" "$lib_scratch/server.log"; }
+    diff "$alone.out" "$name.out" | head -n 20
+    [ "$code" -eq 0 ] && cmp -s "$alone.out" "$name.out"
 }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fuzzes what a client may send to a worker: frames, commands of every kind, payload, control frames, over a driver of small stubs. The input
+// follows a few commands that make a context, a stream, an event, memory, a module and a function, so that it has something to name. Nothing may
+// crash, leak or hang, and no handle may be used after its death.
+//
+// The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its question), 2 pieces of odd sizes.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_wire.h"
+#include "core/frame.h"
+#include "server/commands.h"
+#include "server/gate.h"
+#include "server/host.h"
+#include "server/log.h"
+#include "server/output.h"
+#include "server/print.h"
+#include "server/run.h"
+#include "server/staging.h"
+#include "server/wait.h"
+#include "tests/fuzz/fake_driver.h"
+#include "tests/fuzz/feed.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { CHUNK = 8 << 10, WINDOW = 4 * CHUNK, RING_BYTES = 64 << 10, PROLOGUE_BYTES_MAX = 2048 };
+
+static uint8_t prologue[PROLOGUE_BYTES_MAX];
+static size_t prologue_bytes;
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void add(unsigned op, const void *args, const void *payload, uint64_t payload_bytes)
+{
+    const struct gn_codec *k = &gn_codecs[op];
+    struct gn_cursor c = gn_cursor_over(prologue + prologue_bytes, sizeof prologue - prologue_bytes);
+    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + k->size(args)), .op = (uint16_t)op, .flags = k->payload ? GN_COMMAND_PAYLOAD : 0};
+    gn_put_bytes(&c, &head, sizeof head);
+    k->encode(&c, args);
+    gn_put_bytes(&c, payload, payload_bytes);
+    require(!c.bad);
+    prologue_bytes = (size_t)(c.at - prologue);
+}
+
+#define ADD(name, ...) add(GN_OP_##name, &(struct gn_args_##name){__VA_ARGS__}, NULL, 0)
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    static const char ptx[] = ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 a) { ret; }\n";
+    (void)argc, (void)argv;
+    gn_log_setup(GN_LOG_OFF, 0);
+    require(!gn_print_open());
+    ADD(primary_retain, .context = 0x101000000);
+    ADD(scope, .context = 0x101000000);
+    ADD(stream_create, .stream = 0x106000001);
+    ADD(cuEventCreate, .phEvent = 0x107000002);
+    ADD(memory_alloc, .size_bytes = 64 << 10); // at FAKE_MEMORY_BASE
+    add(GN_OP_image_part, &(struct gn_args_image_part){.total_bytes = sizeof ptx, .upload = 1, .data_bytes = sizeof ptx}, ptx, sizeof ptx);
+    ADD(module_load, .module = 0x102000003, .upload = 1);
+    ADD(module_get_function, .module = 0x102000003, .function = 0x103000004, .name = "k", .name_bytes = 1);
+    return 0;
+}
+
+static void open_parts(struct gn_worker *w, struct gn_link *link)
+{
+    require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) && !gn_waiters_open(&w->waiters, w) &&
+            !gn_gates_open(&w->gates, w) && !gn_pulls_open(&w->pulls) && !gn_commands_open(&w->commands, w, link, RING_BYTES));
+}
+
+// As a worker's end frees everything: nobody waits for the client any more, the streams go on to their end, then the parts.
+static void close_parts(struct gn_worker *w)
+{
+    gn_gates_stop(w);
+    gn_staging_stop(w->staging);
+    gn_commands_join(w->commands);
+    gn_waiters_close(w->waiters);
+    fake_finish();
+    gn_output_close(w->output);
+    gn_commands_close(w->commands);
+    gn_pulls_close(w->pulls);
+    gn_gates_close(w->gates);
+    gn_staging_close(w->staging);
+    gn_run_close(w);
+    fake_reset();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct gn_worker w;
+    static struct gn_status status;
+    if (!size)
+        return 0;
+    uint8_t *bytes = malloc(prologue_bytes + size);
+    require(bytes);
+    memcpy(bytes, prologue, prologue_bytes);
+    memcpy(bytes + prologue_bytes, data + 1, size - 1);
+    struct feed feed = {.link.ops = &feed_ops, .data = bytes, .size = prologue_bytes + size - 1, .frames = data[0] & 1,
+                        .random = data[0] & 2 ? 1u + data[0] : 0, .before = data[0] & 1 ? fake_progress : NULL};
+    memset(&w, 0, sizeof w);
+    w.status = &status;
+    w.limits = (struct gn_limits){.memory_bytes = 512 << 10, .image_bytes = 64 << 10, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};
+    fake_driver(&w.driver);
+    open_parts(&w, &feed.link);
+    gn_commands_run(w.commands);
+    close_parts(&w);
+    free(bytes);
+    return 0;
+}
