@@ -148,11 +148,10 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     CUresult r = gn_stream_find(c, stream, &s);
     if (r)
         return r;
-    if (f->context &&
-        f->context != s.context) // a kernel is launched in the stream's context, whichever that is
+    // A launch into a stream of another context than the current one is refused, and so is a function of another one.
+    if (s.context != gn_context_id(c) || (f->context && f->context != s.context))
         return CUDA_ERROR_INVALID_HANDLE;
-    const struct gn_context *context =
-        s.context == gn_context_id(c) ? c->context : gn_context_find((CUcontext)(uintptr_t)s.context);
+    const struct gn_context *context = c->context;
     const struct gn_device_snapshot *device = context ? gn_device(context->device) : NULL;
     if (!device)
         return CUDA_ERROR_INVALID_HANDLE;

@@ -34,6 +34,7 @@ int gn_request_dropped(struct gn_worker *w, struct gn_request *q); // a posted o
 int gn_request_finish(struct gn_worker *w, struct gn_request *q, CUresult r, const void *out); // replies (sync) or latches (posted)
 
 // Handles: false: not there; q->dropped is set (its creation failed or it is destroyed: dropped) or q->error (no such id can be).
+// A stream of another context than the scope's makes that one current for the rest of the command: a program may copy in it from anywhere.
 bool gn_find_stream(struct gn_worker *w, struct gn_request *q, uint64_t id, CUstream *stream); // default streams too
 bool gn_find_event(struct gn_worker *w, struct gn_request *q, uint64_t id, CUevent *event);
 bool gn_find_function(struct gn_worker *w, struct gn_request *q, uint64_t id, CUfunction *function); // or a kernel, cast
@@ -50,5 +51,6 @@ void gn_reply_now(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult 
 
 // Makes the scope's context current on the calling thread (each thread of the worker remembers what it set).
 CUresult gn_use_context(struct gn_worker *w, CUcontext context);
+CUcontext gn_context_in_use(void); // what this thread set last
 
 #endif

@@ -94,9 +94,11 @@ bool gn_find_stream(struct gn_worker *w, struct gn_request *q, uint64_t id, CUst
         *stream = id == CLIENT_LEGACY ? CU_STREAM_LEGACY : CU_STREAM_PER_THREAD;
         return true;
     }
-    bool found = gn_find_object(w, q, GN_KIND_STREAM, id, &object);
-    *stream = object;
-    return found;
+    struct gn_handle_slot *slot = gn_find_slot(w, q, GN_KIND_STREAM, id);
+    *stream = slot ? slot->object : NULL;
+    if (slot && w->scope && slot->context != w->scope->id && gn_find_object(w, q, GN_KIND_CONTEXT, slot->context, &object))
+        gn_use_context(w, ((struct gn_server_context *)object)->context);
+    return slot;
 }
 
 bool gn_find_event(struct gn_worker *w, struct gn_request *q, uint64_t id, CUevent *event)

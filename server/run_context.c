@@ -39,6 +39,8 @@ CUresult gn_use_context(struct gn_worker *w, CUcontext context)
     return r;
 }
 
+CUcontext gn_context_in_use(void) { return current; }
+
 static void contexts_changed(void)
 {
     atomic_fetch_add_explicit(&context_epoch, 1, memory_order_release);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "core/frame.h"
+#include "server/dispatch.h"
 #include "server/log.h"
 #include "server/output.h"
 
@@ -187,7 +188,7 @@ static CUevent spare_event(struct gn_staging *s, CUcontext context)
 CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream)
 {
     const struct gn_driver_calls *d = &s->worker->driver.calls;
-    CUcontext context = s->worker->scope ? s->worker->scope->context : NULL;
+    CUcontext context = gn_context_in_use();
     CUevent event = spare_event(s, context);
     CUresult r = event ? CUDA_SUCCESS : d->cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
     if (!r)

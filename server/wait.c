@@ -133,7 +133,7 @@ CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void 
 CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair)
 {
     struct gn_waiters *v = w->waiters;
-    CUcontext context = w->scope ? w->scope->context : NULL;
+    CUcontext context = gn_context_in_use();
     bool found = false;
     pthread_mutex_lock(&v->lock);
     for (int i = v->pair_count - 1; i >= 0 && !found; i--)

@@ -76,6 +76,8 @@ int main()
     const char *name = nullptr;
     CHECK(cudaFuncGetName(&name, (const void *)stacked));
     EXPECT(strstr(name, "stacked") != nullptr);
-    EXPECT_ERROR(cudaFuncGetAttributes(&a, (const void *)main), cudaErrorInvalidDeviceFunction);
+    // Which of the two codes depends on what the driver says of an address that is no handle.
+    cudaError_t none = cudaFuncGetAttributes(&a, (const void *)main);
+    EXPECT(none == cudaErrorInvalidDeviceFunction || none == cudaErrorInvalidResourceHandle);
     return finish("function_attributes");
 }

@@ -3,7 +3,9 @@
 // follows a few commands that make a context, a stream, an event, memory, a module and a function, so that it has something to name. Nothing may
 // crash, leak or hang, and no handle may be used after its death.
 //
-// The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its question), 2 pieces of odd sizes.
+// The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its question), 2 pieces of odd sizes,
+// 4 the rest is not bytes of the wire but a choice of commands: a byte for the command, then a byte for each 8-byte unit of its body, which
+// chooses a value that means something.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +27,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CHUNK = 8 << 10, WINDOW = 4 * CHUNK, RING_BYTES = 64 << 10, PROLOGUE_BYTES_MAX = 2048 };
+enum { CHUNK = 8 << 10, WINDOW = 4 * CHUNK, RING_BYTES = 64 << 10, PROLOGUE_BYTES_MAX = 2048, CHOSEN_BYTES_MAX = 128 << 10 };
 
 static uint8_t prologue[PROLOGUE_BYTES_MAX];
 static size_t prologue_bytes;
@@ -67,6 +69,75 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+// --- commands by choice
+
+#define ID(kind, index, generation) ((index) | (uint64_t)(kind) << 24 | (uint64_t)(generation) << 32)
+
+static const uint64_t values[] = {
+    0, 1, 2, 3, 4, 5, 7, 8, 16, 64, 100, 128, 512, 600, 4095, 4096, 4097, 8192, 8193, 20000, 40000, 65536, 1 << 20, 1ull << 32, 1ull << 33, 1ull << 47, UINT64_MAX,
+    ID(1, 0, 1), ID(6, 1, 1), ID(7, 2, 1), ID(2, 3, 1), ID(3, 4, 1), FAKE_MEMORY_BASE, FAKE_MEMORY_BASE + 256, FAKE_MEMORY_BASE + 65536, FAKE_MEMORY_BASE + FAKE_MEMORY_BYTES - 8192,
+    ID(1, 5, 1), ID(2, 5, 1), ID(3, 5, 1), ID(4, 5, 1), ID(5, 5, 1), ID(6, 5, 1), ID(7, 5, 1), ID(1, 6, 1), ID(2, 6, 1), ID(3, 6, 1), ID(4, 6, 1), ID(5, 6, 1), ID(6, 6, 1),
+    ID(7, 6, 1), ID(1, 5, 2), ID(2, 5, 2), ID(4, 5, 2), ID(6, 5, 2), ID(7, 5, 2), ID(1, 0, 2), ID(6, 1, 2), ID(7, 2, 2), ID(6, 2047, 1), ID(7, 2048, 1), ID(6, 0xfffff, 1), ID(0, 7, 1),
+    ID(7, 8, 0), ID(8, 8, 1),
+};
+
+static uint64_t value_of(uint8_t choice) { return values[choice % (sizeof values / sizeof *values)]; }
+
+static size_t fixed_units(unsigned op)
+{
+    static uint8_t units[GN_OPS]; // + 1; 0: not known yet
+    uint8_t body[512] = {0}, args[GN_ARGS_BYTES_MAX];
+    for (size_t n = 0; !units[op]; n++) {
+        struct gn_cursor c = gn_cursor_over(body, 8 * n);
+        if (gn_codecs[op].decode(&c, args))
+            units[op] = (uint8_t)(n + 1);
+        require(n < 60);
+    }
+    return units[op] - 1u;
+}
+
+// One command (or control frame, or padding) for the bytes at *in; false at their end.
+static bool choose(const uint8_t **in, const uint8_t *end, struct gn_cursor *out)
+{
+    static unsigned ops[GN_OPS], op_count;
+    for (unsigned op = 0, fresh = !op_count; fresh && op < GN_OPS; op++)
+        if (gn_codecs[op].encode)
+            ops[op_count++] = op;
+    if (*in == end)
+        return false;
+    unsigned choice = *(*in)++;
+    struct gn_command head = {0};
+    size_t units;
+    if (choice < op_count) {
+        head.op = (uint16_t)ops[choice];
+        head.flags = gn_codecs[head.op].payload ? GN_COMMAND_PAYLOAD : 0;
+        units = fixed_units(head.op);
+    } else {
+        head.op = (uint16_t)(choice % 5);
+        head.flags = head.op ? GN_COMMAND_CONTROL | (head.op == GN_CONTROL_PULLED ? GN_COMMAND_PAYLOAD : 0) : 0;
+        units = head.op == GN_CONTROL_HOST_DONE ? 1 : head.op == GN_CONTROL_PULLED ? 3 : head.op == GN_CONTROL_STARVED ? 0 : 2;
+    }
+    uint64_t body[64], payload = 0;
+    uint8_t args[GN_ARGS_BYTES_MAX];
+    for (size_t i = 0; i < units; i++)
+        body[i] = *in < end ? value_of(*(*in)++) : 0;
+    if (head.flags & GN_COMMAND_PAYLOAD)
+        payload = body[0] <= CHUNK ? body[0] : CHUNK;
+    while (choice < op_count && units < 60) { // a unit may be the length of a blob: so many bytes follow
+        struct gn_cursor c = gn_cursor_over(body, 8 * units);
+        if (gn_codecs[head.op].decode(&c, args))
+            break;
+        body[units++] = 0x6b; // "k"
+    }
+    head.size_bytes = (uint32_t)(sizeof head + 8 * units);
+    gn_put_bytes(out, &head, sizeof head);
+    gn_put_bytes(out, body, 8 * units);
+    uint8_t *bytes = gn_get_bytes(out, payload);
+    if (bytes)
+        memset(bytes, 'p', gn_pad8(payload));
+    return !out->bad;
+}
+
 static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
     require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) && !gn_waiters_open(&w->waiters, w) &&
@@ -96,11 +167,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct gn_status status;
     if (!size)
         return 0;
-    uint8_t *bytes = malloc(prologue_bytes + size);
+    static uint8_t chosen[CHOSEN_BYTES_MAX];
+    const uint8_t *input = data + 1;
+    size_t input_bytes = size - 1;
+    if (data[0] & 4) {
+        struct gn_cursor c = gn_cursor_over(chosen, sizeof chosen);
+        while (choose(&input, data + size, &c))
+            ;
+        input = chosen;
+        input_bytes = (size_t)(c.at - chosen);
+    }
+    uint8_t *bytes = malloc(prologue_bytes + input_bytes + 1);
     require(bytes);
     memcpy(bytes, prologue, prologue_bytes);
-    memcpy(bytes + prologue_bytes, data + 1, size - 1);
-    struct feed feed = {.link.ops = &feed_ops, .data = bytes, .size = prologue_bytes + size - 1, .frames = data[0] & 1,
+    memcpy(bytes + prologue_bytes, input, input_bytes);
+    struct feed feed = {.link.ops = &feed_ops, .data = bytes, .size = prologue_bytes + input_bytes, .frames = data[0] & 1,
                         .random = data[0] & 2 ? 1u + data[0] : 0, .before = data[0] & 1 ? fake_progress : NULL};
     memset(&w, 0, sizeof w);
     w.status = &status;

@@ -84,8 +84,17 @@ static void launch(struct ptx_module *m, size_t index)
     for (uint32_t i = 0; params && i < info.param_bytes / 8; i++)
         params[i] = (uint64_t)(uintptr_t)device;
     struct ptx_fault fault;
-    struct ptx_launch l = {.func = f, .grid = {2, 1, 1}, .block = {40, 1, 1}, .cluster = {1, 1, 1}, .params = params, .dynamic_shared_bytes = 64,
-                           .cooperative = index & 1, .sm_count = 2, .threads = 1, .memory = &memory, .stop = &stop};
+    struct ptx_launch l = {.func = f,
+                           .grid = {2, 1, 1},
+                           .block = {40, 1, 1},
+                           .cluster = {1, 1, 1},
+                           .params = params,
+                           .dynamic_shared_bytes = 64,
+                           .cooperative = index & 1,
+                           .sm_count = 2,
+                           .threads = 1,
+                           .memory = &memory,
+                           .stop = &stop};
     __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
     atomic_store(&deadline_ns, now_ns() + RUN_NS);
     if (params)

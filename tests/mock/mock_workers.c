@@ -30,7 +30,7 @@ static struct list ready[MOCK_PRIORITIES]; // by priority, the greatest first
 static struct list hosted, polled, hung;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, host_work = PTHREAD_COND_INITIALIZER,
                       poll_work = PTHREAD_COND_INITIALIZER;
-static unsigned workers, idle_workers;
+static unsigned workers, idle_workers, ready_streams;
 static bool has_host_thread, has_poll_thread;
 static struct mock_sleeper *end_sleepers; // contexts that wait for their last operations
 
@@ -229,7 +229,10 @@ void mock_workers_take(struct mock_stream *s)
     case MOCK_LANE_WORK:
         s->where = MOCK_READY;
         list_add(ready_list(s), s);
-        if (idle_workers)
+        ready_streams++;
+        // An idle worker that has been woken but does not run yet still counts as idle, so compare with what it will find: otherwise a
+        // stream could be left to a worker that is about to spend a long time in another one.
+        if (idle_workers >= ready_streams)
             pthread_cond_signal(&work);
         else if (workers < MOCK_WORKERS_MAX && start(worker))
             workers++;
@@ -261,6 +264,7 @@ void mock_workers_untake(struct mock_stream *s)
 {
     mock_stream_hold(s);
     list_remove(ready_list(s), s);
+    ready_streams--;
     s->where = MOCK_RUNNING;
     mock_stream_drop(s); // its operations keep it
 }

@@ -2,13 +2,15 @@
 // One lane's access: space, range and alignment, and the fault when they do not hold.
 #include "ptx_run.h"
 
-static uint8_t *wrong(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind, uint64_t address, uint32_t lane)
+static uint8_t *wrong(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind,
+                      uint64_t address, uint32_t lane)
 {
     ptx_fault_lane(w, in, kind, address, lane);
     return NULL;
 }
 
-bool ptx_range_find(struct ptx_warp *w, const struct ptx_insn *in, uint64_t address, uint32_t size, bool write, struct ptx_range_cache **out)
+bool ptx_range_find(struct ptx_warp *w, const struct ptx_insn *in, uint64_t address, uint32_t size,
+                    bool write, struct ptx_range_cache **out)
 {
     struct ptx_range_cache *r = ptx_range_slot(w, in);
     *out = r;
@@ -29,11 +31,15 @@ bool ptx_range_find(struct ptx_warp *w, const struct ptx_insn *in, uint64_t addr
     return true;
 }
 
-uint8_t *ptx_resolve(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, uint64_t address, uint32_t size, bool write, uint32_t lane)
+uint8_t *ptx_resolve(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, uint64_t address,
+                     uint32_t size, bool write, uint32_t lane)
 {
     if (space == PTX_A_GENERIC) {
         uint64_t window = address >> PTX_WINDOW_SHIFT;
-        space = window == PTX_WINDOW_SHARED ? PTX_A_SHARED : window == PTX_WINDOW_LOCAL ? PTX_A_LOCAL : window == PTX_WINDOW_PARAM ? PTX_A_PARAM : PTX_A_GLOBAL;
+        space = window == PTX_WINDOW_SHARED  ? PTX_A_SHARED
+                : window == PTX_WINDOW_LOCAL ? PTX_A_LOCAL
+                : window == PTX_WINDOW_PARAM ? PTX_A_PARAM
+                                             : PTX_A_GLOBAL;
         if (space != PTX_A_GLOBAL) {
             uint64_t inside = address & UINT32_MAX;
             uint8_t *host = ptx_resolve(w, in, space, inside, size, write, lane);

@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gives the virtual registers of a function places in the register file: liveness, then a scan over the live intervals.
+// Gives the virtual registers of a function places in the register file: liveness, then a scan over the live
+// intervals.
 //
-// Compilers write PTX in nearly static single assignment, so a function names many more registers than are ever live together, and a register
-// file of all of them would not stay in the host's caches. Two rules keep this simple and right for lanes that run apart: a lane owns its column
-// of every place, so its own control flow alone decides what is live; and two registers of different width never share a place.
+// Compilers write PTX in nearly static single assignment, so a function names many more registers than are
+// ever live together, and a register file of all of them would not stay in the host's caches. Two rules keep
+// this simple and right for lanes that run apart: a lane owns its column of every place, so its own control
+// flow alone decides what is live; and two registers of different width never share a place.
 #include "ptx_lower.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Blocks times spread registers are the bits of one liveness set; real functions settle in some ten passes. Above either limit the spread
-// registers are taken to live everywhere, which costs places and nothing else.
+// Blocks times spread registers are the bits of one liveness set; real functions settle in some ten passes.
+// Above either limit the spread registers are taken to live everywhere, which costs places and nothing else.
 #define LIVENESS_BITS_MAX ((uint64_t)1 << 28)
 enum { PASSES_MAX = 100 };
 
 struct block {
-    uint32_t start, end;    // instructions [start, end)
+    uint32_t start, end; // instructions [start, end)
     uint32_t ref_start, ref_end;
-    uint32_t next[2];       // successors; UINT32_MAX without
-    uint32_t targets;       // of brx.idx; UINT32_MAX without
+    uint32_t next[2]; // successors; UINT32_MAX without
+    uint32_t targets; // of brx.idx; UINT32_MAX without
 };
 
 struct live {
     struct ptx_build *b;
     struct block *blocks;
     uint32_t block_count;
-    uint32_t *block_of;     // of each instruction
-    uint32_t *spread;       // registers in more than one block
+    uint32_t *block_of; // of each instruction
+    uint32_t *spread;   // registers in more than one block
     uint32_t spread_count, words;
     uint64_t *in, *use, *def;
     uint64_t *scratch;
@@ -47,7 +49,8 @@ static bool make_blocks(struct live *l)
     for (uint32_t i = 0; i < n; i++) {
         uint16_t op = *PTX_VEC_AT(&b->ops, uint16_t, i);
         if (start || op == OP_LEADER)
-            l->blocks[l->block_count++] = (struct block){.start = i, .next = {UINT32_MAX, UINT32_MAX}, .targets = UINT32_MAX};
+            l->blocks[l->block_count++] =
+                (struct block){.start = i, .next = {UINT32_MAX, UINT32_MAX}, .targets = UINT32_MAX};
         l->block_of[i] = l->block_count - 1;
         l->blocks[l->block_count - 1].end = i + 1;
         start = ptx_op_ends_block(op);
@@ -84,7 +87,8 @@ static bool find_spread(struct live *l)
             if (v->block == UINT32_MAX) {
                 v->block = k;
                 v->first = v->last = ref->insn;
-                v->spread = !ref->is_def || guarded; // read before it is surely written: the value may come round a loop
+                v->spread = !ref->is_def ||
+                            guarded; // read before it is surely written: the value may come round a loop
             } else {
                 v->spread |= v->block != k;
                 v->last = ref->insn;
@@ -115,7 +119,8 @@ static void block_sets(struct live *l, uint32_t k)
         for (int pass = 0; pass < 2; pass++) // reads first, then writes
             for (uint32_t i = r; i < end; i++) {
                 const struct ptx_ref *ref = PTX_VEC_AT(&b->refs, struct ptx_ref, i);
-                const struct ptx_vreg *v = is_reg(ref->id) ? PTX_VEC_AT(&b->vregs, struct ptx_vreg, ref->id) : NULL;
+                const struct ptx_vreg *v =
+                    is_reg(ref->id) ? PTX_VEC_AT(&b->vregs, struct ptx_vreg, ref->id) : NULL;
                 if (!v || !v->spread || ref->is_def != (pass == 1))
                     continue;
                 uint64_t bit = (uint64_t)1 << (v->number & 63);
@@ -157,7 +162,8 @@ static void cover(struct live *l, const uint64_t *set, uint32_t at)
 {
     for (uint32_t w = 0; w < l->words; w++)
         for (uint64_t bits = set[w]; bits; bits &= bits - 1) {
-            struct ptx_vreg *v = PTX_VEC_AT(&l->b->vregs, struct ptx_vreg, l->spread[w * 64 + (uint32_t)__builtin_ctzll(bits)]);
+            struct ptx_vreg *v = PTX_VEC_AT(&l->b->vregs, struct ptx_vreg,
+                                            l->spread[w * 64 + (uint32_t)__builtin_ctzll(bits)]);
             if (at < v->first)
                 v->first = at;
             if (at > v->last)
@@ -224,8 +230,11 @@ static bool solve(struct live *l)
 
 static const uint32_t place_bytes[PC_COUNT] = {4, 2 * PTX_LANES, 4 * PTX_LANES, 8 * PTX_LANES};
 
-struct active { uint32_t last; uint32_t slot; };
-struct pool { // of one class
+struct active {
+    uint32_t last;
+    uint32_t slot;
+};
+struct pool {             // of one class
     struct ptx_vec heap;  // struct active, the soonest to end on top
     struct ptx_vec spare; // uint32_t: slots that are free again
     uint32_t slots;
@@ -277,7 +286,8 @@ static bool place_one(struct pool *pool, struct ptx_vreg *v)
         *slot = PTX_VEC_AT(&pool->heap, struct active, 0)->slot;
         heap_pop(&pool->heap);
     }
-    uint32_t slot = pool->spare.count ? *PTX_VEC_AT(&pool->spare, uint32_t, --pool->spare.count) : pool->slots++;
+    uint32_t slot =
+        pool->spare.count ? *PTX_VEC_AT(&pool->spare, uint32_t, --pool->spare.count) : pool->slots++;
     v->place = (int32_t)slot;
     return heap_push(&pool->heap, (struct active){v->last, slot});
 }
@@ -301,7 +311,8 @@ static bool scan(struct live *l, struct pool pools[PC_COUNT])
     return ok;
 }
 
-// Frame: 64-bit, 32-bit, 16-bit registers, constants of each width, predicates. Every place is aligned to its own size.
+// Frame: 64-bit, 32-bit, 16-bit registers, constants of each width, predicates. Every place is aligned to its
+// own size.
 static bool lay_out(struct ptx_parser *p, struct pool pools[PC_COUNT])
 {
     struct ptx_build *b = &p->b;
@@ -321,18 +332,21 @@ static bool lay_out(struct ptx_parser *p, struct pool pools[PC_COUNT])
         at = (at + 255) & ~(uint64_t)255;
     }
     if (at > PTX_FRAME_BYTES_MAX) {
-        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "%.100s needs %llu bytes of registers a warp, above %d", b->f->name,
-                 (unsigned long long)at, PTX_FRAME_BYTES_MAX);
+        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column,
+                 "%.100s needs %llu bytes of registers a warp, above %d", b->f->name, (unsigned long long)at,
+                 PTX_FRAME_BYTES_MAX);
         return false;
     }
-    // Frames of functions lie below the special registers, one under the other, those of entries above: so every place is known now.
+    // Frames of functions lie below the special registers, one under the other, those of entries above: so
+    // every place is known now.
     struct ptx_module *m = p->m;
     if (b->f->is_entry) {
         b->f->frame_place = PTX_SPECIAL_BYTES;
     } else if ((m->func_frames_bytes += (uint32_t)at) <= PTX_FRAME_BYTES_MAX * 4) {
         b->f->frame_place = -(int32_t)m->func_frames_bytes;
     } else {
-        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "the functions of the module need more than %d bytes of registers a warp",
+        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column,
+                 "the functions of the module need more than %d bytes of registers a warp",
                  PTX_FRAME_BYTES_MAX * 4);
         return false;
     }
@@ -356,7 +370,8 @@ bool ptx_alloc_places(struct ptx_parser *p)
     struct live l = {.b = &p->b};
     struct pool pools[PC_COUNT];
     for (int c = 0; c < PC_COUNT; c++)
-        pools[c] = (struct pool){.heap.item_bytes = sizeof(struct active), .spare.item_bytes = sizeof(uint32_t)};
+        pools[c] =
+            (struct pool){.heap.item_bytes = sizeof(struct active), .spare.item_bytes = sizeof(uint32_t)};
     bool ok = make_blocks(&l) && find_spread(&l) && solve(&l) && scan(&l, pools);
     if (!ok)
         ptx_fail(p, -ENOMEM, p->lex.now.line, p->lex.now.column, "no memory for the module");

@@ -37,7 +37,7 @@ struct ptx_name {
     uint32_t kind;
     void *value;
     uint64_t number;
-    struct ptx_name *next;      // same bucket
+    struct ptx_name *next;       // same bucket
     struct ptx_name *scope_next; // same scope
 };
 struct ptx_names {

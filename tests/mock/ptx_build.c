@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The function under construction: dense instructions, the values they refer to, constants; and its end, when all of it is kept.
+// The function under construction: dense instructions, the values they refer to, constants; and its end, when
+// all of it is kept.
 #include "ptx_lower.h"
 
 #include <errno.h>
@@ -29,8 +30,8 @@ void ptx_build_reset(struct ptx_parser *p, struct ptx_function *f)
 {
     struct ptx_build *b = &p->b;
     b->f = f;
-    b->code.count = b->lines.count = b->ops.count = b->refs.count = b->vregs.count = b->consts.count = b->fixups.count = b->calls.count =
-        b->targets.count = b->shared.count = 0;
+    b->code.count = b->lines.count = b->ops.count = b->refs.count = b->vregs.count = b->consts.count =
+        b->fixups.count = b->calls.count = b->targets.count = b->shared.count = 0;
     ptx_names_leave(&b->const_names, 0);
     b->depth = 0;
     b->local_now = b->local_max = 0;
@@ -38,7 +39,8 @@ void ptx_build_reset(struct ptx_parser *p, struct ptx_function *f)
 
 void ptx_build_free(struct ptx_build *b)
 {
-    struct ptx_vec *vecs[] = {&b->code, &b->lines, &b->ops, &b->refs, &b->vregs, &b->consts, &b->fixups, &b->calls, &b->targets, &b->shared};
+    struct ptx_vec *vecs[] = {&b->code,   &b->lines,  &b->ops,   &b->refs,    &b->vregs,
+                              &b->consts, &b->fixups, &b->calls, &b->targets, &b->shared};
     for (size_t i = 0; i < sizeof vecs / sizeof *vecs; i++)
         ptx_vec_free(vecs[i]);
     ptx_names_free(&b->const_names);
@@ -136,7 +138,8 @@ static void use_shared(struct ptx_parser *p, const struct ptx_var_sym *var)
         no_memory(p);
 }
 
-uint32_t ptx_const_symbol(struct ptx_parser *p, const struct ptx_var_sym *var, struct ptx_function *func, enum ptx_class cls, uint64_t addend)
+uint32_t ptx_const_symbol(struct ptx_parser *p, const struct ptx_var_sym *var, struct ptx_function *func,
+                          enum ptx_class cls, uint64_t addend)
 {
     struct ptx_const c = {.cls = (uint8_t)cls, .value = addend};
     if (func) {
@@ -155,7 +158,9 @@ uint32_t ptx_const_symbol(struct ptx_parser *p, const struct ptx_var_sym *var, s
 enum ptx_class ptx_class_of_id(const struct ptx_parser *p, uint32_t id)
 {
     if (id & PTX_ID_CONST)
-        return p->b.consts.count ? (enum ptx_class)PTX_VEC_AT(&p->b.consts, struct ptx_const, id & ~PTX_ID_CONST)->cls : PC_32;
+        return p->b.consts.count
+                   ? (enum ptx_class)PTX_VEC_AT(&p->b.consts, struct ptx_const, id & ~PTX_ID_CONST)->cls
+                   : PC_32;
     if (id & PTX_ID_SPECIAL)
         return PC_32;
     return p->b.vregs.count ? (enum ptx_class)PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, id)->cls : PC_32;
@@ -163,7 +168,8 @@ enum ptx_class ptx_class_of_id(const struct ptx_parser *p, uint32_t id)
 
 uint32_t ptx_temp(struct ptx_parser *p, enum ptx_type type) { return ptx_vreg_new(p, type); }
 
-// Branches carry how many instructions came before them in a straight line, so that time is counted there only.
+// Branches carry how many instructions came before them in a straight line, so that time is counted there
+// only.
 static void count_blocks(struct ptx_build *b)
 {
     int32_t n = 0;

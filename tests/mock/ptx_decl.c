@@ -8,7 +8,8 @@
 
 enum { DIMS_MAX = 8 };
 
-static struct ptx_name *declare(struct ptx_parser *p, const struct ptx_token *name, uint32_t depth, uint32_t kind)
+static struct ptx_name *declare(struct ptx_parser *p, const struct ptx_token *name, uint32_t depth,
+                                uint32_t kind)
 {
     struct ptx_name *known = ptx_names_find(&p->names, name->text, name->size);
     if (known && known->depth == depth) {
@@ -27,8 +28,8 @@ static struct ptx_name *declare(struct ptx_parser *p, const struct ptx_token *na
 uint32_t ptx_vreg_new(struct ptx_parser *p, enum ptx_type type)
 {
     if (p->b.vregs.count >= PTX_VREGS_MAX) {
-        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "%s uses more than %d registers", p->b.f->name ? p->b.f->name : "a function",
-                 PTX_VREGS_MAX);
+        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "%s uses more than %d registers",
+                 p->b.f->name ? p->b.f->name : "a function", PTX_VREGS_MAX);
         return 0;
     }
     struct ptx_vreg *v = ptx_vec_push(&p->b.vregs);
@@ -106,7 +107,8 @@ uint32_t ptx_frame_space(struct ptx_parser *p, uint64_t size, uint32_t align)
 {
     uint64_t at = (p->b.local_now + align - 1) / align * align;
     if (size > PTX_LOCAL_BYTES_MAX || at + size > PTX_LOCAL_BYTES_MAX) {
-        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "more than %d bytes of local memory", PTX_LOCAL_BYTES_MAX);
+        ptx_fail(p, -E2BIG, p->lex.now.line, p->lex.now.column, "more than %d bytes of local memory",
+                 PTX_LOCAL_BYTES_MAX);
         return 0;
     }
     p->b.local_now = at + size;
@@ -120,10 +122,10 @@ uint32_t ptx_frame_space(struct ptx_parser *p, uint64_t size, uint32_t align)
 struct init {
     uint8_t *bytes;
     uint64_t used, capacity;
-    uint64_t at;              // where the next element goes
+    uint64_t at; // where the next element goes
     uint64_t dims[DIMS_MAX + 1];
     unsigned dim_count;
-    unsigned element;         // bytes
+    unsigned element; // bytes
     enum ptx_type type;
     struct ptx_vec relocs;
 };
@@ -159,7 +161,8 @@ static void init_symbol(struct ptx_parser *p, struct init *in, uint64_t mask)
 {
     bool generic = ptx_token_is(&p->lex.now, TK_NAME, "generic");
     struct ptx_token name;
-    if (!ptx_expect_name(p, &name) || (generic && (!ptx_expect(p, '(') || !ptx_expect_name(p, &name) || !ptx_expect(p, ')'))))
+    if (!ptx_expect_name(p, &name) ||
+        (generic && (!ptx_expect(p, '(') || !ptx_expect_name(p, &name) || !ptx_expect(p, ')'))))
         return;
     int64_t addend = 0;
     if (ptx_is_punct(&p->lex.now, '+') || ptx_is_punct(&p->lex.now, '-'))
@@ -171,8 +174,13 @@ static void init_symbol(struct ptx_parser *p, struct init *in, uint64_t mask)
         return;
     }
     unsigned shift = mask == UINT64_MAX ? 0 : (unsigned)__builtin_ctzll(mask);
-    *r = (struct ptx_reloc){.offset = in->at, .name = copy, .line = name.line, .column = name.column, .bytes = (uint8_t)in->element,
-                            .shift = (uint8_t)shift, .addend = addend};
+    *r = (struct ptx_reloc){.offset = in->at,
+                            .name = copy,
+                            .line = name.line,
+                            .column = name.column,
+                            .bytes = (uint8_t)in->element,
+                            .shift = (uint8_t)shift,
+                            .addend = addend};
     put(p, in, 0);
 }
 
@@ -245,7 +253,8 @@ static uint64_t level_bytes(const struct init *in, unsigned level) // of one ele
 {
     uint64_t bytes = in->element;
     for (unsigned i = level; i < in->dim_count; i++)
-        bytes = bytes > PTX_VAR_BYTES_MAX || in->dims[i] > PTX_VAR_BYTES_MAX ? PTX_VAR_BYTES_MAX + 1 : bytes * in->dims[i];
+        bytes = bytes > PTX_VAR_BYTES_MAX || in->dims[i] > PTX_VAR_BYTES_MAX ? PTX_VAR_BYTES_MAX + 1
+                                                                             : bytes * in->dims[i];
     return bytes;
 }
 
@@ -301,7 +310,8 @@ static void array_dims(struct ptx_parser *p, struct init *in)
 static void add_global(struct ptx_parser *p, const struct ptx_token *name, struct ptx_var_sym *v)
 {
     struct ptx_name *known = ptx_names_find(&p->names, name->text, name->size);
-    if (known && known->kind == NK_VAR && known->depth == 0) { // an .extern before its definition, or the other way round
+    if (known && known->kind == NK_VAR &&
+        known->depth == 0) { // an .extern before its definition, or the other way round
         struct ptx_var_sym *old = known->value;
         if (old->space != v->space || !(old->is_extern || v->is_extern)) {
             ptx_fail(p, -EINVAL, name->line, name->column, "%s is declared twice", v->name);
@@ -334,7 +344,8 @@ static void add_global(struct ptx_parser *p, const struct ptx_token *name, struc
 static void add_local(struct ptx_parser *p, const struct ptx_token *name, struct ptx_var_sym *v)
 {
     if (v->space == PV_GLOBAL || v->space == PV_CONST) {
-        ptx_fail(p, -EINVAL, name->line, name->column, "a .global or .const variable inside a function is not supported");
+        ptx_fail(p, -EINVAL, name->line, name->column,
+                 "a .global or .const variable inside a function is not supported");
         return;
     }
     struct ptx_name *n = declare(p, name, p->b.depth, NK_VAR);
@@ -364,7 +375,9 @@ static void finish_var(struct ptx_parser *p, struct init *in, struct ptx_var_sym
 
 static void one_var(struct ptx_parser *p, struct ptx_var_sym model, unsigned vector)
 {
-    struct init in = {.element = ptx_types[model.type].bytes, .type = (enum ptx_type)model.type, .relocs.item_bytes = sizeof(struct ptx_reloc)};
+    struct init in = {.element = ptx_types[model.type].bytes,
+                      .type = (enum ptx_type)model.type,
+                      .relocs.item_bytes = sizeof(struct ptx_reloc)};
     struct ptx_token name;
     struct ptx_var_sym *v = ptx_keep(p, sizeof *v);
     if (!v || !ptx_expect_name(p, &name))
@@ -379,7 +392,8 @@ static void one_var(struct ptx_parser *p, struct ptx_var_sym model, unsigned vec
         in.dims[in.dim_count++] = vector;
     if (!p->failed && ptx_accept(p, '=')) {
         if (v->space != PV_GLOBAL && v->space != PV_CONST)
-            ptx_fail(p, -EINVAL, name.line, name.column, "only .global and .const variables have initial values");
+            ptx_fail(p, -EINVAL, name.line, name.column,
+                     "only .global and .const variables have initial values");
         else if (!in.dim_count && ptx_accept(p, '{')) { // braces around a scalar
             init_scalar(p, &in);
             ptx_expect(p, '}');
@@ -442,8 +456,9 @@ void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, bool is_extern
         } else
             break;
     }
-    if (!p->failed && (ptx_token_is(&p->lex.now, TK_DOT, "texref") || ptx_token_is(&p->lex.now, TK_DOT, "samplerref") ||
-                       ptx_token_is(&p->lex.now, TK_DOT, "surfref"))) {
+    if (!p->failed &&
+        (ptx_token_is(&p->lex.now, TK_DOT, "texref") || ptx_token_is(&p->lex.now, TK_DOT, "samplerref") ||
+         ptx_token_is(&p->lex.now, TK_DOT, "surfref"))) {
         ptx_fail_here(p, ".%.*s variables are not supported", (int)p->lex.now.size, p->lex.now.text);
         return;
     }
@@ -460,12 +475,14 @@ void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, bool is_extern
 
 // --- parameters ---
 
-static void formal_memory(struct ptx_parser *p, struct ptx_function *f, struct ptx_formal *formal, const struct ptx_token *name)
+static void formal_memory(struct ptx_parser *p, struct ptx_function *f, struct ptx_formal *formal,
+                          const struct ptx_token *name)
 {
     if (f->is_entry) {
         uint64_t at = ((uint64_t)f->param_bytes + formal->align - 1) / formal->align * formal->align;
         if (at + formal->size > PTX_PARAM_BYTES_MAX) {
-            ptx_fail(p, -E2BIG, name->line, name->column, "more than %d bytes of parameters", PTX_PARAM_BYTES_MAX);
+            ptx_fail(p, -E2BIG, name->line, name->column, "more than %d bytes of parameters",
+                     PTX_PARAM_BYTES_MAX);
             return;
         }
         formal->offset = (uint32_t)at;
@@ -489,7 +506,8 @@ static void one_formal(struct ptx_parser *p, struct ptx_function *f, struct ptx_
             align_directive(p, &formal.align);
         else if (ptx_accept_dot(p, "ptr")) {
             uint32_t pointee = 0; // what the pointer points to: of no use here
-            (void)(ptx_accept_dot(p, "global") || ptx_accept_dot(p, "shared") || ptx_accept_dot(p, "local") || ptx_accept_dot(p, "const"));
+            (void)(ptx_accept_dot(p, "global") || ptx_accept_dot(p, "shared") || ptx_accept_dot(p, "local") ||
+                   ptx_accept_dot(p, "const"));
             if (ptx_accept_dot(p, "align"))
                 align_directive(p, &pointee);
         } else if (vector == 1 && (vector = vector_count(p)) > 1) {
@@ -502,7 +520,8 @@ static void one_formal(struct ptx_parser *p, struct ptx_function *f, struct ptx_
     struct init dims = {.element = ptx_types[type].bytes * vector};
     array_dims(p, &dims);
     uint64_t size = level_bytes(&dims, 0);
-    if (type == PT_NONE || type == PT_PRED || type == PT_B128 || (formal.is_reg && (dims.dim_count || vector > 1)) || size > PTX_LOCAL_BYTES_MAX) {
+    if (type == PT_NONE || type == PT_PRED || type == PT_B128 ||
+        (formal.is_reg && (dims.dim_count || vector > 1)) || size > PTX_LOCAL_BYTES_MAX) {
         ptx_fail(p, -EINVAL, name.line, name.column, "a parameter of this type is not supported");
         return;
     }
@@ -528,8 +547,13 @@ static void one_formal(struct ptx_parser *p, struct ptx_function *f, struct ptx_
         struct ptx_var_sym *v = ptx_keep(p, sizeof *v);
         if (!v)
             return;
-        *v = (struct ptx_var_sym){.name = formal.name, .space = PV_PARAM, .type = formal.type, .align = formal.align, .size = formal.size,
-                                  .offset = formal.offset, .index = UINT32_MAX};
+        *v = (struct ptx_var_sym){.name = formal.name,
+                                  .space = PV_PARAM,
+                                  .type = formal.type,
+                                  .align = formal.align,
+                                  .size = formal.size,
+                                  .offset = formal.offset,
+                                  .index = UINT32_MAX};
         n->value = v;
     }
     *slot = formal;
@@ -578,7 +602,8 @@ bool ptx_resolve_relocs(struct ptx_parser *p)
             } else if (n && n->kind == NK_VAR && ((struct ptx_var_sym *)n->value)->space <= PV_CONST) {
                 r->var = n->value;
             } else {
-                ptx_fail(p, -EINVAL, r->line, r->column, "%.100s is not a function or a .global or .const variable", r->name);
+                ptx_fail(p, -EINVAL, r->line, r->column,
+                         "%.100s is not a function or a .global or .const variable", r->name);
                 return false;
             }
         }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One launch: its workers, the blocks that are resident on each, and the time slices of their warps.
 //
-// Blocks go to the workers in order. A worker runs one block to its end before it takes the next, so that a block's registers stay in the caches;
-// but a block that takes very long may be waiting for one that has not started, so then the worker takes another in beside it. A cooperative
-// launch has all its blocks resident from the start.
+// Blocks go to the workers in order. A worker runs one block to its end before it takes the next, so that a
+// block's registers stay in the caches; but a block that takes very long may be waiting for one that has not
+// started, so then the worker takes another in beside it. A cooperative launch has all its blocks resident
+// from the start.
 #include "ptx_ops.h"
 #include "ptx_run.h"
 
@@ -52,7 +53,8 @@ const struct ptx_insn *ptx_guarded(struct ptx_warp *w, const struct ptx_insn *in
     return next;
 }
 
-const struct ptx_insn *ptx_fault_lane(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind, uint64_t address, uint32_t lane)
+const struct ptx_insn *ptx_fault_lane(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind,
+                                      uint64_t address, uint32_t lane)
 {
     w->event = PTX_EV_FAULT;
     w->fault_kind = kind;
@@ -83,7 +85,9 @@ static void note_fault(struct ptx_run *r, const struct ptx_warp *w)
     pthread_mutex_lock(&r->lock);
     if (!r->faulted) {
         r->faulted = true;
-        r->fault = (struct ptx_fault){.kind = (enum ptx_fault_kind)w->fault_kind, .line = line_of(r->func, w->fault_at), .address = w->fault_address};
+        r->fault = (struct ptx_fault){.kind = (enum ptx_fault_kind)w->fault_kind,
+                                      .line = line_of(r->func, w->fault_at),
+                                      .address = w->fault_address};
         memcpy(r->fault.block, w->block->ctaid, sizeof r->fault.block);
         ptx_thread_of(w, w->fault_lane, r->fault.thread);
     }
@@ -108,7 +112,8 @@ static uint64_t const_value(const struct ptx_function *entry, const struct ptx_c
 {
     switch (c->kind) {
     case PTX_CONST_VAR: return c->of.var->address + c->value;
-    case PTX_CONST_FUNC: return (uint64_t)PTX_WINDOW_FUNC << PTX_WINDOW_SHIFT | ((uint64_t)c->of.func->index + 1) * 16;
+    case PTX_CONST_FUNC:
+        return (uint64_t)PTX_WINDOW_FUNC << PTX_WINDOW_SHIFT | ((uint64_t)c->of.func->index + 1) * 16;
     case PTX_CONST_SHARED:
         for (uint32_t i = 0; i < entry->shared_place_count; i++)
             if (entry->shared_places[i].var == c->of.var)
@@ -175,16 +180,21 @@ static void fill_specials(struct ptx_warp *w, const struct ptx_run *r)
 
 static size_t round_up(size_t v) { return (v + 255) & ~(size_t)255; }
 
-// One allocation a resident block: warps, register files, shared memory; local memory and return records, whose pages come when used.
+// One allocation a resident block: warps, register files, shared memory; local memory and return records,
+// whose pages come when used.
 static struct ptx_block *block_new(struct ptx_worker *k)
 {
     const struct ptx_run *r = k->run;
     const struct ptx_function *f = r->func;
     const uint32_t n = r->warp_count;
-    size_t registers = round_up((size_t)f->below_bytes + f->above_bytes), warps = round_up((size_t)n * sizeof(struct ptx_warp));
-    size_t local = round_up((size_t)f->stack_bytes * PTX_LANES), returns = round_up((size_t)f->call_depth * PTX_LANES * sizeof(struct ptx_return));
-    size_t active = f->call_depth ? round_up((size_t)f->module->func_count * 4) : 0, shared = round_up(r->shared_bytes);
-    size_t total = round_up(sizeof(struct ptx_block)) + warps + shared + n * (registers + local + returns + active) + 256;
+    size_t registers = round_up((size_t)f->below_bytes + f->above_bytes),
+           warps = round_up((size_t)n * sizeof(struct ptx_warp));
+    size_t local = round_up((size_t)f->stack_bytes * PTX_LANES),
+           returns = round_up((size_t)f->call_depth * PTX_LANES * sizeof(struct ptx_return));
+    size_t active = f->call_depth ? round_up((size_t)f->module->func_count * 4) : 0,
+           shared = round_up(r->shared_bytes);
+    size_t total = round_up(sizeof(struct ptx_block)) + warps + shared +
+                   n * (registers + local + returns + active) + 256;
     struct ptx_block *b = aligned_alloc(256, round_up(total));
     if (!b)
         return NULL;
@@ -202,7 +212,8 @@ static struct ptx_block *block_new(struct ptx_worker *k)
     for (uint32_t i = 0; i < n; i++) {
         struct ptx_warp *w = &b->warps[i];
         w->rf = at + f->below_bytes;
-        memset(at, 0, registers); // a register that is read before it is written gives zero, so that runs repeat
+        memset(at, 0,
+               registers); // a register that is read before it is written gives zero, so that runs repeat
         at += registers;
         w->local = at;
         w->local_bytes = f->stack_bytes;
@@ -332,7 +343,8 @@ static enum progress block_pass(struct ptx_block *b, int32_t slice)
         return ENDED;
     if (ran)
         return RAN;
-    for (uint32_t i = 0; i < b->warp_count; i++) // nobody can go on: lanes waiting for lanes of their warp give up waiting
+    for (uint32_t i = 0; i < b->warp_count;
+         i++) // nobody can go on: lanes waiting for lanes of their warp give up waiting
         for (uint32_t k = 0; k < b->warps[i].other_count; k++)
             if (b->warps[i].others[k].state == PTX_GROUP_SYNC) {
                 b->warps[i].force = true;
@@ -457,7 +469,7 @@ static void *worker_main(void *arg)
 struct team {
     struct resident first; // so that a pointer to it is one to the team
     struct resident *others;
-    unsigned count;        // of others
+    unsigned count; // of others
     bool called;
 };
 
@@ -471,7 +483,8 @@ static void call_helpers(struct resident *s)
     for (unsigned i = 0; i < team->count; i++) {
         if (!s->stride && atomic_load(&r->next_block) >= r->block_total)
             break;
-        team->others[i].started = !pthread_create(&team->others[i].thread, NULL, worker_main, &team->others[i]);
+        team->others[i].started =
+            !pthread_create(&team->others[i].thread, NULL, worker_main, &team->others[i]);
         if (s->stride && !team->others[i].started)
             out_of_memory(r); // its share of the grid would never run
     }

@@ -4,11 +4,29 @@
 
 #include <errno.h>
 
-struct operator { unsigned punct; int level; };
-static const struct operator operators[] = {
-    {PTX_PUNCT2('|', '|'), 1}, {PTX_PUNCT2('&', '&'), 2}, {'|', 3}, {'^', 4}, {'&', 5},
-    {PTX_PUNCT2('=', '='), 6}, {PTX_PUNCT2('!', '='), 6}, {'<', 7}, {'>', 7}, {PTX_PUNCT2('<', '='), 7}, {PTX_PUNCT2('>', '='), 7},
-    {PTX_PUNCT2('<', '<'), 8}, {PTX_PUNCT2('>', '>'), 8}, {'+', 9}, {'-', 9}, {'*', 10}, {'/', 10}, {'%', 10}};
+struct operator
+{
+    unsigned punct;
+    int level;
+};
+static const struct operator operators[] = {{PTX_PUNCT2('|', '|'), 1},
+                                            {PTX_PUNCT2('&', '&'), 2},
+                                            {'|', 3},
+                                            {'^', 4},
+                                            {'&', 5},
+                                            {PTX_PUNCT2('=', '='), 6},
+                                            {PTX_PUNCT2('!', '='), 6},
+                                            {'<', 7},
+                                            {'>', 7},
+                                            {PTX_PUNCT2('<', '='), 7},
+                                            {PTX_PUNCT2('>', '='), 7},
+                                            {PTX_PUNCT2('<', '<'), 8},
+                                            {PTX_PUNCT2('>', '>'), 8},
+                                            {'+', 9},
+                                            {'-', 9},
+                                            {'*', 10},
+                                            {'/', 10},
+                                            {'%', 10}};
 
 static int level_of(const struct ptx_token *t)
 {

@@ -47,7 +47,8 @@ uint32_t ptx_round_small(double v, int mantissa, int exponent, enum ptx_round mo
     // A carry out of the mantissa goes into the exponent, as it should.
     uint64_t out = ((uint64_t)(uint32_t)(field < 0 ? 0 : field) << mantissa) + kept + up;
     if (out >= infinity || field >= (1 << exponent) - 1) {
-        bool to_infinity = mode == PTX_RN || mode == PTX_RNA || (mode == PTX_RM && sign) || (mode == PTX_RP && !sign);
+        bool to_infinity =
+            mode == PTX_RN || mode == PTX_RNA || (mode == PTX_RM && sign) || (mode == PTX_RP && !sign);
         return top | (to_infinity ? infinity : infinity - 1);
     }
     return top | (uint32_t)out;

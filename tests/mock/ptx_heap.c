@@ -7,7 +7,10 @@
 enum { HEAP_BYTES = 8 << 20, GRAIN = 16 }; // 8 MiB is cudaLimitMallocHeapSize's default
 
 // Blocks tile the heap; each begins with its size, whose lowest bit says that it is in use.
-struct header { uint64_t size_used; uint64_t check; };
+struct header {
+    uint64_t size_used;
+    uint64_t check;
+};
 #define CHECK_VALUE UINT64_C(0x70747868656170a5)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the heap's headers and `base`
@@ -19,7 +22,8 @@ static bool start(void)
 {
     if (base)
         return true;
-    void *memory = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory =
+        mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return false;
     *(struct header *)memory = (struct header){HEAP_BYTES, CHECK_VALUE};
@@ -46,7 +50,8 @@ uint64_t ptx_heap_alloc(uint64_t size_bytes)
         struct header *h = at(o);
         uint64_t size = h->size_used & ~(uint64_t)1;
         if (!(h->size_used & 1)) {
-            while (o + size < HEAP_BYTES && sane(o + size) && !(at(o + size)->size_used & 1)) // join free neighbours
+            while (o + size < HEAP_BYTES && sane(o + size) &&
+                   !(at(o + size)->size_used & 1)) // join free neighbours
                 size += at(o + size)->size_used;
             h->size_used = size;
             if (size >= want) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a parse: handlers and distances in the code, what each entry can reach, and where its shared and local memory lies.
+// The end of a parse: handlers and distances in the code, what each entry can reach, and where its shared and
+// local memory lies.
 #include "ptx_parse.h"
 #include "ptx_warp.h"
 
@@ -9,9 +10,12 @@
 // Entries times functions they reach: hostile modules could make this quadratic.
 enum { REACH_TOTAL_MAX = 1 << 22 };
 
-static bool check_call(struct ptx_parser *p, const struct ptx_function *f, const struct ptx_call *call, uint32_t line)
+static bool check_call(struct ptx_parser *p, const struct ptx_function *f, const struct ptx_call *call,
+                       uint32_t line)
 {
-    static const struct { uint32_t args, results; } builtins[] = {{0, 0}, {2, 1}, {5, 0}, {1, 1}, {1, 0}};
+    static const struct {
+        uint32_t args, results;
+    } builtins[] = {{0, 0}, {2, 1}, {5, 0}, {1, 1}, {1, 0}};
     const struct ptx_function *t = call->target;
     if (!t)
         return true;
@@ -88,7 +92,8 @@ static void reach(struct ptx_parser *p, struct walk *walk, struct ptx_function *
     }
 }
 
-// Direct calls among the reached: taking away functions without callers empties the list unless they go in circles.
+// Direct calls among the reached: taking away functions without callers empties the list unless they go in
+// circles.
 static bool goes_in_circles(struct walk *walk)
 {
     struct ptx_function **list = walk->order.items;
@@ -112,7 +117,8 @@ static bool goes_in_circles(struct walk *walk)
     return done != count;
 }
 
-static void place_shared(struct ptx_parser *p, struct ptx_function *entry, const struct walk *walk, uint32_t mark)
+static void place_shared(struct ptx_parser *p, struct ptx_function *entry, const struct walk *walk,
+                         uint32_t mark)
 {
     struct ptx_vec places = {.item_bytes = sizeof(struct ptx_shared_place)};
     uint64_t at = 0;
@@ -140,7 +146,8 @@ static void place_shared(struct ptx_parser *p, struct ptx_function *entry, const
             place->offset = (uint32_t)at;
             at += v->size;
             if (at > PTX_SHARED_BYTES_MAX) {
-                ptx_fail(p, -E2BIG, 1, 1, "%.100s uses more than %d bytes of shared memory", entry->name, PTX_SHARED_BYTES_MAX);
+                ptx_fail(p, -E2BIG, 1, 1, "%.100s uses more than %d bytes of shared memory", entry->name,
+                         PTX_SHARED_BYTES_MAX);
                 ptx_vec_free(&places);
                 return;
             }
@@ -183,7 +190,8 @@ static bool layout_entry(struct ptx_parser *p, struct ptx_function *entry, uint3
             if (!f->is_entry && (uint32_t)-f->frame_place > below)
                 below = (uint32_t)-f->frame_place;
         }
-        entry->stack_bytes = stack > PTX_LOCAL_BYTES_MAX ? PTX_LOCAL_BYTES_MAX : (uint32_t)((stack + 63) & ~(uint64_t)63);
+        entry->stack_bytes =
+            stack > PTX_LOCAL_BYTES_MAX ? PTX_LOCAL_BYTES_MAX : (uint32_t)((stack + 63) & ~(uint64_t)63);
         if (walk.order.count == 1 && !entry->local_bytes && !entry->uses_stack_alloc)
             entry->stack_bytes = 0;
         entry->call_depth = open_ended ? PTX_CALL_DEPTH_MAX : walk.order.count - 1;

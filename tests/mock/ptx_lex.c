@@ -90,7 +90,8 @@ static void decimal_float(struct ptx_lex *lex)
     size_t n = 0;
     const char *p = lex->at;
     while (p < lex->end && n < sizeof copy - 1 &&
-           (is_digit(*p) || *p == '.' || *p == 'e' || *p == 'E' || ((*p == '+' || *p == '-') && (p[-1] == 'e' || p[-1] == 'E'))))
+           (is_digit(*p) || *p == '.' || *p == 'e' || *p == 'E' ||
+            ((*p == '+' || *p == '-') && (p[-1] == 'e' || p[-1] == 'E'))))
         copy[n++] = *p++;
     copy[n] = 0;
     char *stop;

@@ -9,8 +9,8 @@
 
 enum ptx_token_kind {
     TK_END,
-    TK_NAME,   // identifiers, %registers, $labels
-    TK_DOT,    // .directive or .modifier: text without the dot, "shared::cta" whole
+    TK_NAME, // identifiers, %registers, $labels
+    TK_DOT,  // .directive or .modifier: text without the dot, "shared::cta" whole
     TK_INT,
     TK_FLOAT,  // number is the bits of a double, or of a float when is_single
     TK_STRING, // text between the quotes, escapes not resolved
@@ -40,7 +40,10 @@ struct ptx_lex {
 void ptx_lex_start(struct ptx_lex *lex, const char *text, size_t size_bytes);
 void ptx_lex_next(struct ptx_lex *lex); // moves to the next token
 
-static inline bool ptx_is_punct(const struct ptx_token *t, unsigned c) { return t->kind == TK_PUNCT && t->punct == c; }
+static inline bool ptx_is_punct(const struct ptx_token *t, unsigned c)
+{
+    return t->kind == TK_PUNCT && t->punct == c;
+}
 bool ptx_token_is(const struct ptx_token *t, enum ptx_token_kind kind, const char *text);
 
 #endif

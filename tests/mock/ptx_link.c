@@ -12,7 +12,10 @@ enum { REGISTERS_A_BLOCK = 65536 }; // on every device
 static const struct ptx_func *as_func(const struct ptx_function *f) { return (const struct ptx_func *)f; }
 
 size_t ptx_func_count(const struct ptx_module *module) { return module->entry_count; }
-const struct ptx_func *ptx_func_at(const struct ptx_module *module, size_t index) { return as_func(module->entries[index]); }
+const struct ptx_func *ptx_func_at(const struct ptx_module *module, size_t index)
+{
+    return as_func(module->entries[index]);
+}
 unsigned ptx_target_sm(const struct ptx_module *module) { return module->target_sm; }
 unsigned ptx_version(const struct ptx_module *module) { return module->version; }
 size_t ptx_var_count(const struct ptx_module *module) { return module->var_count; }
@@ -28,9 +31,11 @@ const struct ptx_func *ptx_func_find(const struct ptx_module *module, const char
 void ptx_func_info(const struct ptx_func *func, struct ptx_func_info *info)
 {
     const struct ptx_function *f = &func->f;
-    // What is live at once, and what a compiler spends on addresses and moves besides; but never so many that a block of the size that the
-    // kernel allows would not start: a compiler would rather compute values again.
-    uint32_t most = REGISTERS_A_BLOCK / ((f->max_threads + PTX_LANES - 1) / PTX_LANES * PTX_LANES), registers = f->live_max + 8;
+    // What is live at once, and what a compiler spends on addresses and moves besides; but never so many that
+    // a block of the size that the kernel allows would not start: a compiler would rather compute values
+    // again.
+    uint32_t most = REGISTERS_A_BLOCK / ((f->max_threads + PTX_LANES - 1) / PTX_LANES * PTX_LANES),
+             registers = f->live_max + 8;
     most = most > 255 ? 255 : most;
     *info = (struct ptx_func_info){
         .name = f->name,
@@ -39,7 +44,9 @@ void ptx_func_info(const struct ptx_func *func, struct ptx_func_info *info)
         .param_bytes = f->param_bytes,
         .static_shared_bytes = f->shared_static_bytes,
         .local_bytes = f->stack_bytes,
-        .registers = registers < 16 ? 16 : registers > most ? most : registers,
+        .registers = registers < 16     ? 16
+                     : registers > most ? most
+                                        : registers,
         .max_threads = f->max_threads,
     };
     memcpy(info->required_block, f->reqntid, sizeof f->reqntid);
@@ -83,7 +90,9 @@ int ptx_link(struct ptx_module *module, const uint64_t *address_of, struct ptx_e
             memset(to + kept, 0, v->size - kept);
         for (uint32_t k = 0; k < v->reloc_count; k++) {
             const struct ptx_reloc *r = &v->relocs[k];
-            uint64_t value = r->var ? r->var->address : (uint64_t)PTX_WINDOW_FUNC << PTX_WINDOW_SHIFT | ((uint64_t)r->func->index + 1) * 16;
+            uint64_t value =
+                r->var ? r->var->address
+                       : (uint64_t)PTX_WINDOW_FUNC << PTX_WINDOW_SHIFT | ((uint64_t)r->func->index + 1) * 16;
             value = (value + (uint64_t)r->addend) >> r->shift;
             if (r->offset + r->bytes <= v->size)
                 memcpy(to + r->offset, &value, r->bytes);

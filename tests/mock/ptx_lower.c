@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all families of instructions share when they are lowered: the opcode table, modifiers, operands as values.
+// What all families of instructions share when they are lowered: the opcode table, modifiers, operands as
+// values.
 #include "ptx_lower.h"
 
 #include <errno.h>
@@ -9,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ptx_opcode *const families[] = {ptx_opcodes_int, ptx_opcodes_bits, ptx_opcodes_float, ptx_opcodes_cvt,
-                                                    ptx_opcodes_mem, ptx_opcodes_sync, ptx_opcodes_flow};
+static const struct ptx_opcode *const families[] = {ptx_opcodes_int, ptx_opcodes_bits, ptx_opcodes_float,
+                                                    ptx_opcodes_cvt, ptx_opcodes_mem,  ptx_opcodes_sync,
+                                                    ptx_opcodes_flow};
 enum { OPCODES_MAX = 256 };
 static const struct ptx_opcode *by_name[OPCODES_MAX];
 static size_t by_name_count;
@@ -128,26 +130,32 @@ static uint32_t dynamic_special(struct ptx_parser *p, const struct ptx_stmt *s, 
 {
     bool wide = id == PS_CLOCK64 || id == PS_GLOBALTIMER || id == PS_GRIDID;
     uint32_t temp = ptx_temp(p, id == PS_EXPLICIT_CLUSTER ? PT_PRED : wide ? PT_U64 : PT_U32);
-    struct ptx_insn *in = ptx_emit_bare(p, s->line, id == PS_EXPLICIT_CLUSTER ? OP_EXPLICIT_CLUSTER : wide ? OP_SREG64 : OP_SREG32);
+    struct ptx_insn *in = ptx_emit_bare(p, s->line,
+                                        id == PS_EXPLICIT_CLUSTER ? OP_EXPLICIT_CLUSTER
+                                        : wide                    ? OP_SREG64
+                                                                  : OP_SREG32);
     in->sub = (uint16_t)id;
     ptx_ref(p, PTX_F_D, temp, true);
     return temp;
 }
 
 // The address of a variable of the function's frame, or of a kernel parameter, as a register.
-static uint32_t frame_address(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type)
+static uint32_t frame_address(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                              enum ptx_type type)
 {
     if (!item->var)
         return ptx_const_literal(p, ptx_class_of(type), item->number); // parameter space begins at 0
     uint32_t temp = ptx_temp(p, type);
-    struct ptx_insn *in = ptx_emit_bare(p, s->line, ptx_types[type].bytes == 8 ? OP_FRAME_ADDR64 : OP_FRAME_ADDR32);
+    struct ptx_insn *in =
+        ptx_emit_bare(p, s->line, ptx_types[type].bytes == 8 ? OP_FRAME_ADDR64 : OP_FRAME_ADDR32);
     in->imm = (int64_t)(item->var->offset + item->number);
     ptx_ref(p, PTX_F_D, temp, true);
     ptx_ref(p, PTX_F_A, PTX_ID_SPECIAL | PS_FRAME, false);
     return temp;
 }
 
-static uint32_t symbol_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type)
+static uint32_t symbol_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                             enum ptx_type type)
 {
     enum ptx_class cls = ptx_class_of(type);
     bool small_space = item->kind == OK_VARADDR && (!item->var || item->var->space >= PV_SHARED);
@@ -167,7 +175,8 @@ static uint32_t symbol_value(struct ptx_parser *p, const struct ptx_stmt *s, con
     return ptx_const_symbol(p, item->var, NULL, cls, item->number);
 }
 
-static uint32_t any_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type)
+static uint32_t any_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                          enum ptx_type type)
 {
     unsigned bytes = ptx_types[type].bytes;
     switch (item->kind) {
@@ -176,13 +185,15 @@ static uint32_t any_value(struct ptx_parser *p, const struct ptx_stmt *s, const 
     case OK_VARADDR:
     case OK_FUNC: return symbol_value(p, s, item, type);
     case OK_IMM:
-        if (ptx_types[type].kind == PK_FLOAT && bytes >= 4 && type != PT_F16X2 && type != PT_BF16X2 && item->number) {
+        if (ptx_types[type].kind == PK_FLOAT && bytes >= 4 && type != PT_F16X2 && type != PT_BF16X2 &&
+            item->number) {
             ptx_lower_fail(p, s, "an integer where .%s is wanted", ptx_types[type].name);
             return PTX_ID_CONST;
         }
         if (type == PT_PRED)
             return ptx_const_literal(p, PC_PRED, item->number ? PTX_FULL : 0);
-        return ptx_const_literal(p, ptx_class_of(type), bytes == 8 ? item->number : item->number & (((uint64_t)1 << bytes * 8) - 1));
+        return ptx_const_literal(p, ptx_class_of(type),
+                                 bytes == 8 ? item->number : item->number & (((uint64_t)1 << bytes * 8) - 1));
     case OK_FLOAT:
         if (bytes < 4 || (ptx_types[type].kind != PK_FLOAT && ptx_types[type].kind != PK_BITS)) {
             ptx_lower_fail(p, s, "a floating-point number where .%s is wanted", ptx_types[type].name);
@@ -190,12 +201,14 @@ static uint32_t any_value(struct ptx_parser *p, const struct ptx_stmt *s, const 
         }
         return ptx_const_literal(p, ptx_class_of(type), float_bits(item, type));
     default:
-        ptx_lower_fail(p, s, "%.*s is not a value", item->size > 60 ? 60 : (int)item->size, item->text ? item->text : "an operand");
+        ptx_lower_fail(p, s, "%.*s is not a value", item->size > 60 ? 60 : (int)item->size,
+                       item->text ? item->text : "an operand");
         return PTX_ID_CONST;
     }
 }
 
-uint32_t ptx_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type)
+uint32_t ptx_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                   enum ptx_type type)
 {
     if (p->failed)
         return PTX_ID_CONST;
@@ -203,12 +216,13 @@ uint32_t ptx_value(struct ptx_parser *p, const struct ptx_stmt *s, const struct 
     if (!p->failed && (item->negated && item->kind == OK_VALUE))
         ptx_lower_fail(p, s, "a negated operand is not supported here");
     if (!p->failed && ptx_class_of_id(p, id) != ptx_class_of(type))
-        ptx_lower_fail(p, s, "%.*s has another width than .%s", item->size > 60 ? 60 : (int)item->size, item->text ? item->text : "an operand",
-                       ptx_types[type].name);
+        ptx_lower_fail(p, s, "%.*s has another width than .%s", item->size > 60 ? 60 : (int)item->size,
+                       item->text ? item->text : "an operand", ptx_types[type].name);
     return id;
 }
 
-uint32_t ptx_value_wide(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type, enum ptx_class *cls)
+uint32_t ptx_value_wide(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                        enum ptx_type type, enum ptx_class *cls)
 {
     *cls = PC_32;
     if (p->failed)
@@ -218,8 +232,8 @@ uint32_t ptx_value_wide(struct ptx_parser *p, const struct ptx_stmt *s, const st
         return id;
     *cls = ptx_class_of_id(p, id);
     if (*cls == PC_PRED || *cls < ptx_class_of(type))
-        ptx_lower_fail(p, s, "%.*s is narrower than .%s", item->size > 60 ? 60 : (int)item->size, item->text ? item->text : "an operand",
-                       ptx_types[type].name);
+        ptx_lower_fail(p, s, "%.*s is narrower than .%s", item->size > 60 ? 60 : (int)item->size,
+                       item->text ? item->text : "an operand", ptx_types[type].name);
     return id;
 }
 
@@ -231,18 +245,21 @@ static bool writable(struct ptx_parser *p, const struct ptx_stmt *s, const struc
     return false;
 }
 
-uint32_t ptx_dest(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type)
+uint32_t ptx_dest(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                  enum ptx_type type)
 {
     if (p->failed)
         return 0;
     if (item->kind == OK_SINK)
         return ptx_temp(p, type);
     if (writable(p, s, item) && ptx_class_of_id(p, item->id) != ptx_class_of(type))
-        ptx_lower_fail(p, s, "%.*s has another width than .%s", item->size > 60 ? 60 : (int)item->size, item->text, ptx_types[type].name);
+        ptx_lower_fail(p, s, "%.*s has another width than .%s", item->size > 60 ? 60 : (int)item->size,
+                       item->text, ptx_types[type].name);
     return item->id;
 }
 
-uint32_t ptx_dest_wide(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item, enum ptx_type type, enum ptx_class *cls)
+uint32_t ptx_dest_wide(struct ptx_parser *p, const struct ptx_stmt *s, const struct ptx_item *item,
+                       enum ptx_type type, enum ptx_class *cls)
 {
     *cls = ptx_class_of(type);
     if (p->failed)
@@ -253,7 +270,8 @@ uint32_t ptx_dest_wide(struct ptx_parser *p, const struct ptx_stmt *s, const str
         return 0;
     *cls = ptx_class_of_id(p, item->id);
     if (*cls == PC_PRED || *cls < ptx_class_of(type))
-        ptx_lower_fail(p, s, "%.*s is narrower than .%s", item->size > 60 ? 60 : (int)item->size, item->text, ptx_types[type].name);
+        ptx_lower_fail(p, s, "%.*s is narrower than .%s", item->size > 60 ? 60 : (int)item->size, item->text,
+                       ptx_types[type].name);
     return item->id;
 }
 
@@ -277,8 +295,8 @@ uint32_t ptx_pred(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_ite
     return temp;
 }
 
-struct ptx_insn *ptx_emit_alu(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_op op, enum ptx_type d, enum ptx_type a, enum ptx_type b,
-                              enum ptx_type c)
+struct ptx_insn *ptx_emit_alu(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_op op, enum ptx_type d,
+                              enum ptx_type a, enum ptx_type b, enum ptx_type c)
 {
     const enum ptx_type types[3] = {a, b, c};
     uint32_t ids[3], count = a == PT_NONE ? 0 : b == PT_NONE ? 1 : c == PT_NONE ? 2 : 3;
@@ -290,7 +308,8 @@ struct ptx_insn *ptx_emit_alu(struct ptx_parser *p, struct ptx_stmt *s, enum ptx
         if (s->opd[i].has_pair || s->opd[i].kind == OK_VECTOR || s->opd[i].kind == OK_ADDRESS)
             ptx_lower_fail(p, s, "operand %u is not a plain value", i + 1);
     for (uint32_t i = 0; i < count; i++)
-        ids[i] = types[i] == PT_PRED ? ptx_pred(p, s, &s->opd[i + 1].one) : ptx_value(p, s, &s->opd[i + 1].one, types[i]);
+        ids[i] = types[i] == PT_PRED ? ptx_pred(p, s, &s->opd[i + 1].one)
+                                     : ptx_value(p, s, &s->opd[i + 1].one, types[i]);
     uint32_t dest = ptx_dest(p, s, &s->opd[0].one, d);
     struct ptx_insn *in = ptx_emit(p, s, op);
     ptx_ref(p, PTX_F_D, dest, true);

@@ -21,7 +21,8 @@ static void count(struct ptx_parser *p, struct ptx_stmt *s, int op) // popc, clz
 {
     enum ptx_type t = ptx_take_type(p, s);
     if (want(p, s, bits_3264(t), t))
-        ptx_emit_alu(p, s, (enum ptx_op)(op + is_wide(t)), op == OP_BREV_32 ? t : PT_U32, t, PT_NONE, PT_NONE);
+        ptx_emit_alu(p, s, (enum ptx_op)(op + is_wide(t)), op == OP_BREV_32 ? t : PT_U32, t, PT_NONE,
+                     PT_NONE);
 }
 
 static void bfind(struct ptx_parser *p, struct ptx_stmt *s, int arg)
@@ -83,7 +84,8 @@ static void szext(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     bool clamp = take_clamp(p, s);
     enum ptx_type t = ptx_take_type(p, s);
     if (want(p, s, t == PT_U32 || t == PT_S32, t))
-        ptx_emit_alu(p, s, OP_SZEXT, t, t, PT_U32, PT_NONE)->sub = (uint16_t)((clamp ? PTX_CLAMP : 0) | (t == PT_S32 ? PTX_SIGNED : 0));
+        ptx_emit_alu(p, s, OP_SZEXT, t, t, PT_U32, PT_NONE)->sub =
+            (uint16_t)((clamp ? PTX_CLAMP : 0) | (t == PT_S32 ? PTX_SIGNED : 0));
 }
 
 static void lop3(struct ptx_parser *p, struct ptx_stmt *s, int arg)
@@ -117,7 +119,8 @@ static void prmt(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     enum ptx_type t = ptx_take_type(p, s);
     int mode = ptx_take_one(s, modes, -1);
     if (want(p, s, t == PT_B32, t))
-        ptx_emit_alu(p, s, mode < 0 ? OP_PRMT : OP_PRMT_MODE, t, t, t, PT_U32)->sub = (uint16_t)(mode < 0 ? 0 : mode);
+        ptx_emit_alu(p, s, mode < 0 ? OP_PRMT : OP_PRMT_MODE, t, t, t, PT_U32)->sub =
+            (uint16_t)(mode < 0 ? 0 : mode);
 }
 
 static void dot(struct ptx_parser *p, struct ptx_stmt *s, int two)
@@ -129,7 +132,8 @@ static void dot(struct ptx_parser *p, struct ptx_stmt *s, int two)
     if ((a != PT_U32 && a != PT_S32) || (b != PT_U32 && b != PT_S32))
         ptx_lower_fail(p, s, "the types are .u32 or .s32");
     ptx_emit_alu(p, s, two ? OP_DP2A : OP_DP4A, PT_B32, PT_B32, PT_B32, PT_B32)->sub =
-        (uint16_t)((a == PT_S32 ? PTX_DOT_A_SIGNED : 0) | (b == PT_S32 ? PTX_DOT_B_SIGNED : 0) | (high ? PTX_DOT_HIGH : 0));
+        (uint16_t)((a == PT_S32 ? PTX_DOT_A_SIGNED : 0) | (b == PT_S32 ? PTX_DOT_B_SIGNED : 0) |
+                   (high ? PTX_DOT_HIGH : 0));
 }
 
 static void video(struct ptx_parser *p, struct ptx_stmt *s, int op) // vadd2, vadd4 ...
@@ -139,30 +143,46 @@ static void video(struct ptx_parser *p, struct ptx_stmt *s, int op) // vadd2, va
     bool sat = ptx_take(s, "sat"), sum = ptx_take(s, "add");
     enum ptx_type d = set ? PT_U32 : ptx_take_type(p, s), a = ptx_take_type(p, s), b = ptx_take_type(p, s);
     int cmp = set ? ptx_take_one(s, compares, -1) : 0;
-    if (cmp < 0 || ptx_types[d].bytes != 4 || ptx_types[a].bytes != 4 || ptx_types[b].bytes != 4 || !ptx_is_int(d) || !ptx_is_int(a) || !ptx_is_int(b)) {
+    if (cmp < 0 || ptx_types[d].bytes != 4 || ptx_types[a].bytes != 4 || ptx_types[b].bytes != 4 ||
+        !ptx_is_int(d) || !ptx_is_int(a) || !ptx_is_int(b)) {
         ptx_lower_fail(p, s, "the types are .u32 or .s32");
         return;
     }
     struct ptx_insn *in = ptx_emit_alu(p, s, OP_VSIMD, PT_B32, PT_B32, PT_B32, PT_B32);
     in->imm = cmp;
-    in->sub = (uint16_t)(op | (bytes ? PTX_V_BYTES : 0) | (ptx_types[a].kind == PK_SIGNED ? PTX_V_A_SIGNED : 0) |
-                         (ptx_types[b].kind == PK_SIGNED ? PTX_V_B_SIGNED : 0) | (ptx_types[d].kind == PK_SIGNED ? PTX_V_D_SIGNED : 0) |
-                         (sat ? PTX_V_SAT : 0) | (sum ? PTX_V_SUM : 0));
+    in->sub =
+        (uint16_t)(op | (bytes ? PTX_V_BYTES : 0) | (ptx_types[a].kind == PK_SIGNED ? PTX_V_A_SIGNED : 0) |
+                   (ptx_types[b].kind == PK_SIGNED ? PTX_V_B_SIGNED : 0) |
+                   (ptx_types[d].kind == PK_SIGNED ? PTX_V_D_SIGNED : 0) | (sat ? PTX_V_SAT : 0) |
+                   (sum ? PTX_V_SUM : 0));
 }
 
-const struct ptx_opcode ptx_opcodes_bits[] = {
-    {"popc", count, OP_POPC_32, 2, 2}, {"clz", count, OP_CLZ_32, 2, 2},
-    {"brev", count, OP_BREV_32, 2, 2}, {"bfind", bfind, 0, 2, 2},
-    {"bfe", bfe, 0, 4, 4},             {"bfi", bfi, 0, 5, 5},
-    {"fns", fns, 0, 4, 4},             {"bmsk", bmsk, 0, 3, 3},
-    {"szext", szext, 0, 3, 3},         {"lop3", lop3, 0, 5, 5},
-    {"shf", shf, 0, 4, 4},             {"prmt", prmt, 0, 4, 4},
-    {"dp4a", dot, 0, 4, 4},            {"dp2a", dot, 1, 4, 4},
-    {"vadd2", video, PTX_V_ADD, 4, 4}, {"vadd4", video, PTX_V_ADD, 4, 4},
-    {"vsub2", video, PTX_V_SUB, 4, 4}, {"vsub4", video, PTX_V_SUB, 4, 4},
-    {"vavrg2", video, PTX_V_AVRG, 4, 4}, {"vavrg4", video, PTX_V_AVRG, 4, 4},
-    {"vabsdiff2", video, PTX_V_ABSDIFF, 4, 4}, {"vabsdiff4", video, PTX_V_ABSDIFF, 4, 4},
-    {"vmin2", video, PTX_V_MIN, 4, 4}, {"vmin4", video, PTX_V_MIN, 4, 4},
-    {"vmax2", video, PTX_V_MAX, 4, 4}, {"vmax4", video, PTX_V_MAX, 4, 4},
-    {"vset2", video, PTX_V_SET, 4, 4}, {"vset4", video, PTX_V_SET, 4, 4},
-    {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_bits[] = {{"popc", count, OP_POPC_32, 2, 2},
+                                              {"clz", count, OP_CLZ_32, 2, 2},
+                                              {"brev", count, OP_BREV_32, 2, 2},
+                                              {"bfind", bfind, 0, 2, 2},
+                                              {"bfe", bfe, 0, 4, 4},
+                                              {"bfi", bfi, 0, 5, 5},
+                                              {"fns", fns, 0, 4, 4},
+                                              {"bmsk", bmsk, 0, 3, 3},
+                                              {"szext", szext, 0, 3, 3},
+                                              {"lop3", lop3, 0, 5, 5},
+                                              {"shf", shf, 0, 4, 4},
+                                              {"prmt", prmt, 0, 4, 4},
+                                              {"dp4a", dot, 0, 4, 4},
+                                              {"dp2a", dot, 1, 4, 4},
+                                              {"vadd2", video, PTX_V_ADD, 4, 4},
+                                              {"vadd4", video, PTX_V_ADD, 4, 4},
+                                              {"vsub2", video, PTX_V_SUB, 4, 4},
+                                              {"vsub4", video, PTX_V_SUB, 4, 4},
+                                              {"vavrg2", video, PTX_V_AVRG, 4, 4},
+                                              {"vavrg4", video, PTX_V_AVRG, 4, 4},
+                                              {"vabsdiff2", video, PTX_V_ABSDIFF, 4, 4},
+                                              {"vabsdiff4", video, PTX_V_ABSDIFF, 4, 4},
+                                              {"vmin2", video, PTX_V_MIN, 4, 4},
+                                              {"vmin4", video, PTX_V_MIN, 4, 4},
+                                              {"vmax2", video, PTX_V_MAX, 4, 4},
+                                              {"vmax4", video, PTX_V_MAX, 4, 4},
+                                              {"vset2", video, PTX_V_SET, 4, 4},
+                                              {"vset4", video, PTX_V_SET, 4, 4},
+                                              {NULL, NULL, 0, 0, 0}};

@@ -4,10 +4,14 @@
 
 static const char *const roundings[] = {"rn", "rz", "rm", "rp", NULL};
 
-static bool is_half(enum ptx_type t) { return t == PT_F16 || t == PT_BF16 || t == PT_F16X2 || t == PT_BF16X2; }
+static bool is_half(enum ptx_type t)
+{
+    return t == PT_F16 || t == PT_BF16 || t == PT_F16X2 || t == PT_BF16X2;
+}
 static unsigned half_flags(enum ptx_type t)
 {
-    return (t == PT_BF16 || t == PT_BF16X2 ? PTX_H_BF16 : 0) | (t == PT_F16X2 || t == PT_BF16X2 ? PTX_H_PAIR : 0);
+    return (t == PT_BF16 || t == PT_BF16X2 ? PTX_H_BF16 : 0) |
+           (t == PT_F16X2 || t == PT_BF16X2 ? PTX_H_PAIR : 0);
 }
 
 enum ptx_type ptx_peek_type(const struct ptx_stmt *s)
@@ -20,13 +24,16 @@ enum ptx_type ptx_peek_type(const struct ptx_stmt *s)
     return PT_NONE;
 }
 
-static void half(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_half_op what, enum ptx_type t, unsigned flags, unsigned sources)
+static void half(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_half_op what, enum ptx_type t,
+                 unsigned flags, unsigned sources)
 {
     static const enum ptx_op ops[] = {OP_HALF_1, OP_HALF_1, OP_HALF_2, OP_HALF_3};
-    ptx_emit_alu(p, s, ops[sources], t, t, sources > 1 ? t : PT_NONE, sources > 2 ? t : PT_NONE)->sub = (uint16_t)(what | half_flags(t) | flags);
+    ptx_emit_alu(p, s, ops[sources], t, t, sources > 1 ? t : PT_NONE, sources > 2 ? t : PT_NONE)->sub =
+        (uint16_t)(what | half_flags(t) | flags);
 }
 
-void ptx_lower_float_arith(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_float_arith what, enum ptx_type t, bool sat)
+void ptx_lower_float_arith(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_float_arith what,
+                           enum ptx_type t, bool sat)
 {
     int mode = ptx_take_one(s, roundings, PTX_RN);
     bool ftz = ptx_take(s, "ftz");
@@ -37,7 +44,8 @@ void ptx_lower_float_arith(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_fl
         if (mode != PTX_RN)
             ptx_lower_fail(p, s, "halves are rounded to nearest only");
         static const enum ptx_half_op halves[] = {PTX_H_ADD, PTX_H_SUB, PTX_H_MUL, PTX_H_FMA};
-        half(p, s, halves[what], t, (ftz ? PTX_H_FTZ : 0) | (sat ? PTX_H_SAT : 0) | (relu ? PTX_H_RELU : 0), sources);
+        half(p, s, halves[what], t, (ftz ? PTX_H_FTZ : 0) | (sat ? PTX_H_SAT : 0) | (relu ? PTX_H_RELU : 0),
+             sources);
         return;
     }
     bool wide = t == PT_F64;
@@ -75,7 +83,8 @@ void ptx_lower_float_sign(struct ptx_parser *p, struct ptx_stmt *s, bool negate,
 }
 
 // One source or two, f32 or f64, with rounding, .ftz, .approx and .full.
-static void general(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_op op32, enum ptx_op op64, unsigned sources)
+static void general(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_op op32, enum ptx_op op64,
+                    unsigned sources)
 {
     bool approx = ptx_take(s, "approx") || (sources == 2 && ptx_take(s, "full"));
     int mode = ptx_take_one(s, roundings, -1);
@@ -95,7 +104,8 @@ static void general(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_op op32, 
     } else if (t == PT_F64 && ftz) {
         ptx_lower_fail(p, s, ".ftz is for .f32");
     }
-    ptx_emit_alu(p, s, op, t, t, sources > 1 ? t : PT_NONE, PT_NONE)->sub = (uint16_t)((ftz ? PTX_FTZ : 0) | (mode > 0 ? mode : 0) << PTX_ROUND_SHIFT);
+    ptx_emit_alu(p, s, op, t, t, sources > 1 ? t : PT_NONE, PT_NONE)->sub =
+        (uint16_t)((ftz ? PTX_FTZ : 0) | (mode > 0 ? mode : 0) << PTX_ROUND_SHIFT);
 }
 
 bool ptx_lower_float_divide(struct ptx_parser *p, struct ptx_stmt *s)
@@ -105,8 +115,16 @@ bool ptx_lower_float_divide(struct ptx_parser *p, struct ptx_stmt *s)
     general(p, s, OP_DIV_f32, OP_DIV_f64, 2);
     return true;
 }
-static void rcp(struct ptx_parser *p, struct ptx_stmt *s, int arg) { (void)arg; general(p, s, OP_RCP_f32, OP_RCP_f64, 1); }
-static void square_root(struct ptx_parser *p, struct ptx_stmt *s, int arg) { (void)arg; general(p, s, OP_SQRT_f32, OP_SQRT_f64, 1); }
+static void rcp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
+{
+    (void)arg;
+    general(p, s, OP_RCP_f32, OP_RCP_f64, 1);
+}
+static void square_root(struct ptx_parser *p, struct ptx_stmt *s, int arg)
+{
+    (void)arg;
+    general(p, s, OP_SQRT_f32, OP_SQRT_f64, 1);
+}
 
 static void rsqrt(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 {
@@ -115,7 +133,12 @@ static void rsqrt(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     enum ptx_type t = ptx_take_type(p, s);
     if (!approx || (t != PT_F32 && t != PT_F64))
         ptx_lower_fail(p, s, "only .approx of .f32 and .f64");
-    ptx_emit_alu(p, s, t == PT_F32 ? OP_RSQRT_f32 : ftz ? OP_RSQRT_APPROX_f64 : OP_RSQRT_f64, t, t, PT_NONE, PT_NONE)->sub = ftz ? PTX_FTZ : 0;
+    ptx_emit_alu(p, s,
+                 t == PT_F32 ? OP_RSQRT_f32
+                 : ftz       ? OP_RSQRT_APPROX_f64
+                             : OP_RSQRT_f64,
+                 t, t, PT_NONE, PT_NONE)
+        ->sub = ftz ? PTX_FTZ : 0;
 }
 
 static void approximate(struct ptx_parser *p, struct ptx_stmt *s, int op) // sin cos lg2 ex2 tanh
@@ -138,12 +161,14 @@ bool ptx_lower_float_min_max(struct ptx_parser *p, struct ptx_stmt *s, bool max)
     enum ptx_type t = ptx_peek_type(s);
     if (ptx_types[t].kind != PK_FLOAT)
         return false;
-    bool ftz = ptx_take(s, "ftz"), nan = ptx_take(s, "NaN"), xorsign = ptx_take(s, "xorsign") && ptx_take(s, "abs");
+    bool ftz = ptx_take(s, "ftz"), nan = ptx_take(s, "NaN"),
+         xorsign = ptx_take(s, "xorsign") && ptx_take(s, "abs");
     ptx_take_type(p, s);
     if (s->opd_count != 3) {
         ptx_lower_fail(p, s, "only two sources are supported");
     } else if (is_half(t)) {
-        half(p, s, max ? PTX_H_MAX : PTX_H_MIN, t, (ftz ? PTX_H_FTZ : 0) | (nan ? PTX_H_NAN : 0) | (xorsign ? PTX_H_XORSIGN : 0), 2);
+        half(p, s, max ? PTX_H_MAX : PTX_H_MIN, t,
+             (ftz ? PTX_H_FTZ : 0) | (nan ? PTX_H_NAN : 0) | (xorsign ? PTX_H_XORSIGN : 0), 2);
     } else if (t == PT_F64) {
         if (ftz || nan || xorsign)
             ptx_lower_fail(p, s, "not supported for .f64");
@@ -167,12 +192,14 @@ static void copy_sign(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 static void testp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 {
     (void)arg;
-    static const char *const tests[] = {"finite", "infinite", "number", "notanumber", "normal", "subnormal", NULL};
+    static const char *const tests[] = {"finite", "infinite",  "number", "notanumber",
+                                        "normal", "subnormal", NULL};
     int test = ptx_take_one(s, tests, -1);
     enum ptx_type t = ptx_take_type(p, s);
     if (test < 0 || (t != PT_F32 && t != PT_F64))
         ptx_lower_fail(p, s, "not supported");
-    ptx_emit_alu(p, s, t == PT_F64 ? OP_TESTP_f64 : OP_TESTP_f32, PT_PRED, t, PT_NONE, PT_NONE)->sub = (uint16_t)test;
+    ptx_emit_alu(p, s, t == PT_F64 ? OP_TESTP_f64 : OP_TESTP_f32, PT_PRED, t, PT_NONE, PT_NONE)->sub =
+        (uint16_t)test;
 }
 
 // --- comparisons ---
@@ -180,22 +207,27 @@ static void testp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 struct ptx_compare ptx_compare_of(int cmp, bool is_float)
 {
     static const struct ptx_compare integers[] = {
-        {PTX_REL_EQ, false, false, false}, {PTX_REL_EQ, false, true, false}, {PTX_REL_LT, false, false, false}, {PTX_REL_LE, false, false, false},
+        {PTX_REL_EQ, false, false, false}, {PTX_REL_EQ, false, true, false},
+        {PTX_REL_LT, false, false, false}, {PTX_REL_LE, false, false, false},
         {PTX_REL_LT, true, false, false},  {PTX_REL_LE, true, false, false}};
     static const struct ptx_compare floats[] = {
-        {PTX_REL_EQ, false, false, false}, {PTX_REL_NEO, false, false, false}, {PTX_REL_LT, false, false, false}, {PTX_REL_LE, false, false, false},
+        {PTX_REL_EQ, false, false, false}, {PTX_REL_NEO, false, false, false},
+        {PTX_REL_LT, false, false, false}, {PTX_REL_LE, false, false, false},
         {PTX_REL_LT, true, false, false},  {PTX_REL_LE, true, false, false}};
     // Unordered: true for a NaN, so the opposite relation inverted.
     static const struct ptx_compare unordered[] = {
-        {PTX_REL_NEO, false, true, false}, {PTX_REL_EQ, false, true, false}, {PTX_REL_LE, true, true, false}, {PTX_REL_LT, true, true, false},
-        {PTX_REL_LE, false, true, false},  {PTX_REL_LT, false, true, false}, {PTX_REL_NUM, false, false, false}, {PTX_REL_NUM, false, true, false}};
+        {PTX_REL_NEO, false, true, false},  {PTX_REL_EQ, false, true, false},
+        {PTX_REL_LE, true, true, false},    {PTX_REL_LT, true, true, false},
+        {PTX_REL_LE, false, true, false},   {PTX_REL_LT, false, true, false},
+        {PTX_REL_NUM, false, false, false}, {PTX_REL_NUM, false, true, false}};
     struct ptx_compare bad = {.bad = true};
     if (is_float)
         return cmp < 6 ? floats[cmp] : cmp >= 10 ? unordered[cmp - 10] : bad;
     return cmp < 6 ? integers[cmp] : cmp < 10 ? integers[cmp - 4] : bad; // lo ls hi hs are lt le gt ge
 }
 
-static unsigned half_compare(struct ptx_parser *p, struct ptx_stmt *s, int cmp, enum ptx_type t, struct ptx_compare *c)
+static unsigned half_compare(struct ptx_parser *p, struct ptx_stmt *s, int cmp, enum ptx_type t,
+                             struct ptx_compare *c)
 {
     *c = ptx_compare_of(cmp, true);
     if (c->bad)
@@ -206,11 +238,15 @@ static unsigned half_compare(struct ptx_parser *p, struct ptx_stmt *s, int cmp, 
 static unsigned setp_flags(const struct ptx_compare *c, int boolean, bool ftz)
 {
     return (c->invert ? PTX_SETP_INVERT : 0) | (ftz ? PTX_SETP_FTZ : 0) |
-           (boolean == 0 ? PTX_SETP_AND : boolean == 1 ? PTX_SETP_OR : boolean == 2 ? PTX_SETP_XOR : 0);
+           (boolean == 0   ? PTX_SETP_AND
+            : boolean == 1 ? PTX_SETP_OR
+            : boolean == 2 ? PTX_SETP_XOR
+                           : 0);
 }
 
 // setp of a pair: one predicate for each half.
-void ptx_lower_half_setp2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int boolean, enum ptx_type t, bool ftz)
+void ptx_lower_half_setp2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int boolean, enum ptx_type t,
+                          bool ftz)
 {
     struct ptx_compare c;
     unsigned relation = half_compare(p, s, cmp, t, &c);
@@ -231,7 +267,8 @@ void ptx_lower_half_setp2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int
 }
 
 // set of a pair: 1.0 or 0 in each half, or all ones when the result is an integer.
-void ptx_lower_half_set2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int boolean, enum ptx_type d, enum ptx_type t, bool ftz)
+void ptx_lower_half_set2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int boolean, enum ptx_type d,
+                         enum ptx_type t, bool ftz)
 {
     struct ptx_compare c;
     unsigned relation = half_compare(p, s, cmp, t, &c);
@@ -250,16 +287,15 @@ void ptx_lower_half_set2(struct ptx_parser *p, struct ptx_stmt *s, int cmp, int 
         ptx_ref(p, PTX_F_C, with, false);
 }
 
-const struct ptx_opcode ptx_opcodes_float[] = {
-    {"fma", fused, 0, 4, 4},
-    {"rcp", rcp, 0, 2, 2},
-    {"sqrt", square_root, 0, 2, 2},
-    {"rsqrt", rsqrt, 0, 2, 2},
-    {"sin", approximate, OP_SIN_f32, 2, 2},
-    {"cos", approximate, OP_COS_f32, 2, 2},
-    {"lg2", approximate, OP_LG2_f32, 2, 2},
-    {"ex2", approximate, OP_EX2_f32, 2, 2},
-    {"tanh", approximate, OP_TANH_f32, 2, 2},
-    {"copysign", copy_sign, 0, 3, 3},
-    {"testp", testp, 0, 2, 2},
-    {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_float[] = {{"fma", fused, 0, 4, 4},
+                                               {"rcp", rcp, 0, 2, 2},
+                                               {"sqrt", square_root, 0, 2, 2},
+                                               {"rsqrt", rsqrt, 0, 2, 2},
+                                               {"sin", approximate, OP_SIN_f32, 2, 2},
+                                               {"cos", approximate, OP_COS_f32, 2, 2},
+                                               {"lg2", approximate, OP_LG2_f32, 2, 2},
+                                               {"ex2", approximate, OP_EX2_f32, 2, 2},
+                                               {"tanh", approximate, OP_TANH_f32, 2, 2},
+                                               {"copysign", copy_sign, 0, 3, 3},
+                                               {"testp", testp, 0, 2, 2},
+                                               {NULL, NULL, 0, 0, 0}};

@@ -9,13 +9,19 @@ static void to_label(struct ptx_parser *p, const struct ptx_operand *o)
 {
     struct ptx_fixup *x = p->failed ? NULL : ptx_vec_push(&p->b.fixups);
     if (x)
-        *x = (struct ptx_fixup){.insn = p->b.code.count - 1, .target_list = UINT32_MAX, .name = o->one.text, .size = o->one.size, .depth = p->b.depth,
-                                .line = o->line, .column = o->column};
+        *x = (struct ptx_fixup){.insn = p->b.code.count - 1,
+                                .target_list = UINT32_MAX,
+                                .name = o->one.text,
+                                .size = o->one.size,
+                                .depth = p->b.depth,
+                                .line = o->line,
+                                .column = o->column};
     else if (!p->failed)
         ptx_fail(p, -ENOMEM, o->line, o->column, "no memory for the module");
 }
 
-// Instructions that move lanes between groups carry no guard: a branch over them does that work. Returns the branch to be patched.
+// Instructions that move lanes between groups carry no guard: a branch over them does that work. Returns the
+// branch to be patched.
 uint32_t ptx_guard_begin(struct ptx_parser *p, struct ptx_stmt *s)
 {
     if (s->guard == PTX_ID_NONE)
@@ -72,9 +78,12 @@ static void brx(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 
 // --- calls ---
 
-static void frame_move(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_type t, uint32_t id, uint32_t offset, bool store)
+static void frame_move(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_type t, uint32_t id,
+                       uint32_t offset, bool store)
 {
-    static const struct { uint8_t kind, bytes; } moves[PC_COUNT] = {[PC_16] = {PTX_M_B16, 2}, [PC_32] = {PTX_M_B32, 4}, [PC_64] = {PTX_M_B64, 8}};
+    static const struct {
+        uint8_t kind, bytes;
+    } moves[PC_COUNT] = {[PC_16] = {PTX_M_B16, 2}, [PC_32] = {PTX_M_B32, 4}, [PC_64] = {PTX_M_B64, 8}};
     enum ptx_class cls = ptx_class_of(t);
     struct ptx_insn *in = ptx_emit_bare(p, s->line, store ? OP_ST_LOCAL : OP_LD_LOCAL);
     in->sub = (uint16_t)(moves[cls].kind | 1 << PTX_M_COUNT_SHIFT);
@@ -98,7 +107,8 @@ void ptx_lower_return(struct ptx_parser *p, struct ptx_stmt *s)
     const struct ptx_function *f = p->b.f;
     for (uint32_t i = 0; i < f->result_count; i++)
         if (f->results[i].is_reg)
-            frame_move(p, s, (enum ptx_type)f->results[i].type, f->results[i].vreg, f->results[i].offset, true);
+            frame_move(p, s, (enum ptx_type)f->results[i].type, f->results[i].vreg, f->results[i].offset,
+                       true);
     ptx_emit_bare(p, s->line, f->is_entry ? OP_EXIT : OP_RET);
 }
 
@@ -111,10 +121,14 @@ static void ret(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     ptx_guard_end(p, begin);
 }
 
-struct result_reg { uint32_t id, offset; enum ptx_type type; };
+struct result_reg {
+    uint32_t id, offset;
+    enum ptx_type type;
+};
 
-static struct ptx_arg *call_list(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o, const struct ptx_formal *formals,
-                                 uint32_t formal_count, bool results, struct ptx_vec *registers)
+static struct ptx_arg *call_list(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o,
+                                 const struct ptx_formal *formals, uint32_t formal_count, bool results,
+                                 struct ptx_vec *registers)
 {
     if (!o || !o->list.count)
         return NULL;
@@ -126,8 +140,11 @@ static struct ptx_arg *call_list(struct ptx_parser *p, struct ptx_stmt *s, const
             continue;
         }
         // A register or a number: its type is the function's, or its own
-        enum ptx_type t = i < formal_count ? (enum ptx_type)formals[i].type : item->kind == OK_VALUE ? (enum ptx_type)item->type : PT_NONE;
-        if (ptx_types[t].bytes < 2 || ptx_types[t].bytes > 8 || (results && item->kind != OK_VALUE && item->kind != OK_SINK)) {
+        enum ptx_type t = i < formal_count         ? (enum ptx_type)formals[i].type
+                          : item->kind == OK_VALUE ? (enum ptx_type)item->type
+                                                   : PT_NONE;
+        if (ptx_types[t].bytes < 2 || ptx_types[t].bytes > 8 ||
+            (results && item->kind != OK_VALUE && item->kind != OK_SINK)) {
             ptx_lower_fail(p, s, "argument %u is not supported", i + 1);
             return NULL;
         }
@@ -158,7 +175,8 @@ static void call(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         n++; // a prototype or a list of targets, which adds nothing
     const struct ptx_function *f = direct ? target->one.func : NULL;
     uint32_t arg_count = args ? args->list.count : 0, result_count = results ? results->list.count : 0;
-    if (n != s->opd_count || (f && (f->is_entry || f->param_count != arg_count || f->result_count != result_count))) {
+    if (n != s->opd_count ||
+        (f && (f->is_entry || f->param_count != arg_count || f->result_count != result_count))) {
         ptx_lower_fail(p, s, "%u arguments and %u results do not fit the function", arg_count, result_count);
         return;
     }
@@ -169,10 +187,12 @@ static void call(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     c.results = call_list(p, s, results, f ? f->results : NULL, f ? f->result_count : 0, true, &registers);
     for (uint32_t i = 0; f && !p->failed && i < arg_count; i++)
         if (c.args[i].size != f->params[i].size)
-            ptx_lower_fail(p, s, "argument %u has %u bytes, the function wants %u", i + 1, c.args[i].size, f->params[i].size);
+            ptx_lower_fail(p, s, "argument %u has %u bytes, the function wants %u", i + 1, c.args[i].size,
+                           f->params[i].size);
     for (uint32_t i = 0; f && !p->failed && i < result_count; i++)
         if (c.results[i].size != f->results[i].size)
-            ptx_lower_fail(p, s, "result %u has %u bytes, the function gives %u", i + 1, c.results[i].size, f->results[i].size);
+            ptx_lower_fail(p, s, "result %u has %u bytes, the function gives %u", i + 1, c.results[i].size,
+                           f->results[i].size);
     struct ptx_call *slot = p->failed ? NULL : ptx_vec_push(&p->b.calls);
     if (slot) {
         *slot = c;
@@ -204,9 +224,11 @@ static void stack(struct ptx_parser *p, struct ptx_stmt *s, int op) // alloca, s
         ptx_lower_fail(p, s, "the type is .u32 or .u64");
     bool reads = op != OP_STACKSAVE, writes = op != OP_STACKRESTORE;
     int64_t align = op == OP_ALLOCA && s->opd_count == 3 ? (int64_t)s->opd[2].one.number : 8;
-    if (op == OP_ALLOCA && (align <= 0 || align > 4096 || (align & (align - 1)) || (s->opd_count == 3 && s->opd[2].kind != OK_IMM)))
+    if (op == OP_ALLOCA && (align <= 0 || align > 4096 || (align & (align - 1)) ||
+                            (s->opd_count == 3 && s->opd[2].kind != OK_IMM)))
         ptx_lower_fail(p, s, "an alignment is a power of two");
-    uint32_t a = reads ? ptx_value(p, s, &s->opd[writes ? 1 : 0].one, t) : 0, d = writes ? ptx_dest(p, s, &s->opd[0].one, t) : 0;
+    uint32_t a = reads ? ptx_value(p, s, &s->opd[writes ? 1 : 0].one, t) : 0,
+             d = writes ? ptx_dest(p, s, &s->opd[0].one, t) : 0;
     struct ptx_insn *in = ptx_emit(p, s, (enum ptx_op)op);
     in->sub = ptx_types[t].bytes == 8;
     in->imm = align;
@@ -218,10 +240,14 @@ static void stack(struct ptx_parser *p, struct ptx_stmt *s, int op) // alloca, s
         p->b.f->uses_stack_alloc = true;
 }
 
-const struct ptx_opcode ptx_opcodes_flow[] = {
-    {"bra", bra, 0, 1, 1},         {"brx", brx, 0, 2, 2},
-    {"call", call, 0, 1, 4},       {"ret", ret, 0, 0, 0},
-    {"exit", ends, OP_EXIT, 0, 0}, {"trap", ends, OP_TRAP, 0, 0},
-    {"brkpt", ends, OP_BRKPT, 0, 0}, {"alloca", stack, OP_ALLOCA, 2, 3},
-    {"stacksave", stack, OP_STACKSAVE, 1, 1}, {"stackrestore", stack, OP_STACKRESTORE, 1, 1},
-    {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_flow[] = {{"bra", bra, 0, 1, 1},
+                                              {"brx", brx, 0, 2, 2},
+                                              {"call", call, 0, 1, 4},
+                                              {"ret", ret, 0, 0, 0},
+                                              {"exit", ends, OP_EXIT, 0, 0},
+                                              {"trap", ends, OP_TRAP, 0, 0},
+                                              {"brkpt", ends, OP_BRKPT, 0, 0},
+                                              {"alloca", stack, OP_ALLOCA, 2, 3},
+                                              {"stacksave", stack, OP_STACKSAVE, 1, 1},
+                                              {"stackrestore", stack, OP_STACKRESTORE, 1, 1},
+                                              {NULL, NULL, 0, 0, 0}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lowers integer arithmetic, logic, moves and selection. Families of mixed types (add, min, setp ...) hand float types to ptx_lower_float.c.
+// Lowers integer arithmetic, logic, moves and selection. Families of mixed types (add, min, setp ...) hand
+// float types to ptx_lower_float.c.
 #include "ptx_lower.h"
 #include "ptx_float_lower.h"
 
@@ -10,7 +11,8 @@ static int type_index(enum ptx_type t) // u16 s16 u32 s32 u64 s64
 
 static bool want_int(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_type t, unsigned least_bytes)
 {
-    if ((ptx_types[t].kind == PK_UNSIGNED || ptx_types[t].kind == PK_SIGNED) && ptx_types[t].bytes >= least_bytes && t != PT_U16X2 && t != PT_S16X2)
+    if ((ptx_types[t].kind == PK_UNSIGNED || ptx_types[t].kind == PK_SIGNED) &&
+        ptx_types[t].bytes >= least_bytes && t != PT_U16X2 && t != PT_S16X2)
         return true;
     ptx_lower_fail(p, s, "the type .%s is not supported here", ptx_types[t].name);
     return false;
@@ -41,7 +43,9 @@ static void add_sub(struct ptx_parser *p, struct ptx_stmt *s, int sub)
         enum ptx_type t = ptx_take_type(p, s);
         if (!want_int(p, s, t, 4))
             return;
-        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUBC_32 : OP_ADDC_32) + (ptx_types[t].bytes == 8)), t, t, t, PT_NONE)->sub = 2;
+        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUBC_32 : OP_ADDC_32) + (ptx_types[t].bytes == 8)), t, t,
+                     t, PT_NONE)
+            ->sub = 2;
         return;
     }
     bool sat = ptx_take(s, "sat");
@@ -53,7 +57,8 @@ static void add_sub(struct ptx_parser *p, struct ptx_stmt *s, int sub)
     } else if ((t == PT_U16X2 || t == PT_S16X2) && !sub && !sat) {
         ptx_emit_alu(p, s, OP_ADD_16x2, t, t, t, PT_NONE);
     } else if (want_int(p, s, t, 2) && !sat) {
-        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUB_16 : OP_ADD_16) + ptx_width_index(t)), t, t, t, PT_NONE);
+        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUB_16 : OP_ADD_16) + ptx_width_index(t)), t, t, t,
+                     PT_NONE);
     } else {
         ptx_lower_fail(p, s, ".sat is for .s32");
     }
@@ -64,7 +69,9 @@ static void add_carry(struct ptx_parser *p, struct ptx_stmt *s, int sub) // addc
     bool out = ptx_take(s, "cc");
     enum ptx_type t = ptx_take_type(p, s);
     if (want_int(p, s, t, 4))
-        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUBC_32 : OP_ADDC_32) + (ptx_types[t].bytes == 8)), t, t, t, PT_NONE)->sub = (uint16_t)(out ? 3 : 1);
+        ptx_emit_alu(p, s, (enum ptx_op)((sub ? OP_SUBC_32 : OP_ADDC_32) + (ptx_types[t].bytes == 8)), t, t,
+                     t, PT_NONE)
+            ->sub = (uint16_t)(out ? 3 : 1);
 }
 
 static void mul(struct ptx_parser *p, struct ptx_stmt *s, int arg)
@@ -111,7 +118,8 @@ static void mad(struct ptx_parser *p, struct ptx_stmt *s, int carry_in) // mad, 
         return;
     bool wide64 = ptx_types[t].bytes == 8;
     if (carry_in || carry_out) {
-        int op = part == 0 ? OP_MADC_LO_32 + wide64 : OP_MADC_HI_u32 + wide64 * 2 + (ptx_types[t].kind == PK_SIGNED);
+        int op = part == 0 ? OP_MADC_LO_32 + wide64
+                           : OP_MADC_HI_u32 + wide64 * 2 + (ptx_types[t].kind == PK_SIGNED);
         if (part == 2)
             ptx_lower_fail(p, s, ".wide has no carry");
         ptx_emit_alu(p, s, (enum ptx_op)op, t, t, t, t)->sub = (uint16_t)(carry_in | carry_out << 1);
@@ -168,7 +176,8 @@ static void abs_neg(struct ptx_parser *p, struct ptx_stmt *s, int negate)
     else if (ptx_types[t].kind != PK_SIGNED || !want_int(p, s, t, 2) || ftz)
         ptx_lower_fail(p, s, "the type is .s16, .s32, .s64 or a floating-point one");
     else
-        ptx_emit_alu(p, s, (enum ptx_op)((negate ? OP_NEG_16 : OP_ABS_16) + ptx_width_index(t)), t, t, PT_NONE, PT_NONE);
+        ptx_emit_alu(p, s, (enum ptx_op)((negate ? OP_NEG_16 : OP_ABS_16) + ptx_width_index(t)), t, t,
+                     PT_NONE, PT_NONE);
 }
 
 static void min_max(struct ptx_parser *p, struct ptx_stmt *s, int max)
@@ -180,7 +189,9 @@ static void min_max(struct ptx_parser *p, struct ptx_stmt *s, int max)
     if (t == PT_U16X2 || t == PT_S16X2) {
         if (relu && t == PT_U16X2)
             ptx_lower_fail(p, s, ".relu is for signed types");
-        ptx_emit_alu(p, s, (enum ptx_op)((max ? OP_MAX_u16x2 : OP_MIN_u16x2) + (t == PT_S16X2)), t, t, t, PT_NONE)->sub = relu;
+        ptx_emit_alu(p, s, (enum ptx_op)((max ? OP_MAX_u16x2 : OP_MIN_u16x2) + (t == PT_S16X2)), t, t, t,
+                     PT_NONE)
+            ->sub = relu;
     } else if (relu) {
         if (t != PT_S32)
             ptx_lower_fail(p, s, ".relu is for .s32 and .s16x2");
@@ -194,7 +205,11 @@ static void logic(struct ptx_parser *p, struct ptx_stmt *s, int first) // and, o
 {
     enum ptx_type t = ptx_take_type(p, s);
     if (t == PT_PRED)
-        ptx_emit_alu(p, s, first == OP_AND_16 ? OP_AND_PRED : first == OP_OR_16 ? OP_OR_PRED : OP_XOR_PRED, t, t, t, PT_NONE);
+        ptx_emit_alu(p, s,
+                     first == OP_AND_16  ? OP_AND_PRED
+                     : first == OP_OR_16 ? OP_OR_PRED
+                                         : OP_XOR_PRED,
+                     t, t, t, PT_NONE);
     else if (want_bits(p, s, t, 2))
         ptx_emit_alu(p, s, (enum ptx_op)(first + ptx_width_index(t)), t, t, t, PT_NONE);
 }
@@ -212,7 +227,8 @@ static void shift(struct ptx_parser *p, struct ptx_stmt *s, int right)
 {
     enum ptx_type t = ptx_take_type(p, s);
     if (want_bits(p, s, t, 2))
-        ptx_emit_alu(p, s, (enum ptx_op)(right ? OP_SHR_u16 + type_index(t) : OP_SHL_16 + ptx_width_index(t)), t, t, PT_U32, PT_NONE);
+        ptx_emit_alu(p, s, (enum ptx_op)(right ? OP_SHR_u16 + type_index(t) : OP_SHL_16 + ptx_width_index(t)),
+                     t, t, PT_U32, PT_NONE);
 }
 
 static void selp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
@@ -232,23 +248,29 @@ static void slct(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     enum ptx_type t = ptx_take_type(p, s), c = ptx_take_type(p, s);
     if (c != PT_S32 && c != PT_F32)
         ptx_lower_fail(p, s, "the third operand is .s32 or .f32");
-    ptx_emit_alu(p, s, (enum ptx_op)((c == PT_S32 ? OP_SLCT_S32_16 : OP_SLCT_F32_16) + ptx_width_index(t)), t, t, t, c)->sub = ftz;
+    ptx_emit_alu(p, s, (enum ptx_op)((c == PT_S32 ? OP_SLCT_S32_16 : OP_SLCT_F32_16) + ptx_width_index(t)), t,
+                 t, t, c)
+        ->sub = ftz;
 }
 
 // --- setp and set ---
 
-static const char *const compares[] = {"eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan", NULL};
+static const char *const compares[] = {"eq",  "ne",  "lt",  "le",  "gt",  "ge",  "lo",  "ls",  "hi", "hs",
+                                       "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan", NULL};
 static const char *const booleans[] = {"and", "or", "xor", NULL};
 
-// The comparison of operands 1 and 2 (of the statement from `first` on): emits into predicate `yes` and, unless it is none, `no`.
-static struct ptx_insn *compare(struct ptx_parser *p, struct ptx_stmt *s, uint32_t first, int cmp, int boolean, enum ptx_type t, bool ftz, uint32_t yes,
-                                uint32_t no)
+// The comparison of operands 1 and 2 (of the statement from `first` on): emits into predicate `yes` and,
+// unless it is none, `no`.
+static struct ptx_insn *compare(struct ptx_parser *p, struct ptx_stmt *s, uint32_t first, int cmp,
+                                int boolean, enum ptx_type t, bool ftz, uint32_t yes, uint32_t no)
 {
     struct ptx_compare c = ptx_compare_of(cmp, ptx_types[t].kind == PK_FLOAT);
     enum ptx_op op;
     bool is_signed = ptx_types[t].kind == PK_SIGNED;
-    if (c.bad || (ptx_types[t].kind == PK_BITS && c.relation != PTX_REL_EQ) || (cmp >= 6 && cmp <= 9 && ptx_types[t].kind != PK_UNSIGNED) || t == PT_PRED ||
-        ptx_types[t].bytes < 2 || ptx_types[t].bytes > 8 || t == PT_F16X2 || t == PT_BF16X2 || t == PT_U16X2 || t == PT_S16X2) {
+    if (c.bad || (ptx_types[t].kind == PK_BITS && c.relation != PTX_REL_EQ) ||
+        (cmp >= 6 && cmp <= 9 && ptx_types[t].kind != PK_UNSIGNED) || t == PT_PRED ||
+        ptx_types[t].bytes < 2 || ptx_types[t].bytes > 8 || t == PT_F16X2 || t == PT_BF16X2 ||
+        t == PT_U16X2 || t == PT_S16X2) {
         ptx_lower_fail(p, s, "this comparison is not supported for .%s", ptx_types[t].name);
         return ptx_emit(p, s, OP_LEADER);
     }
@@ -321,13 +343,17 @@ static void set(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_lower_half_set2(p, s, cmp, boolean, d, t, ftz);
         return;
     }
-    static const struct { enum ptx_type type; uint64_t yes; } results[] = {
-        {PT_U32, 0xffffffff}, {PT_S32, 0xffffffff}, {PT_F32, 0x3f800000}, {PT_U16, 0xffff}, {PT_S16, 0xffff}, {PT_F16, 0x3c00}, {PT_BF16, 0x3f80}};
+    static const struct {
+        enum ptx_type type;
+        uint64_t yes;
+    } results[] = {{PT_U32, 0xffffffff}, {PT_S32, 0xffffffff}, {PT_F32, 0x3f800000}, {PT_U16, 0xffff},
+                   {PT_S16, 0xffff},     {PT_F16, 0x3c00},     {PT_BF16, 0x3f80}};
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
         if (results[i].type == d) {
             uint32_t temp = ptx_temp(p, PT_PRED), dest = ptx_dest(p, s, &s->opd[0].one, d);
             compare(p, s, 1, cmp, boolean, t, ftz, temp, PTX_ID_NONE);
-            uint32_t one = ptx_const_literal(p, ptx_class_of(d), results[i].yes), zero = ptx_const_literal(p, ptx_class_of(d), 0);
+            uint32_t one = ptx_const_literal(p, ptx_class_of(d), results[i].yes),
+                     zero = ptx_const_literal(p, ptx_class_of(d), 0);
             ptx_emit(p, s, (enum ptx_op)(OP_SELP_16 + ptx_width_index(d)));
             ptx_ref(p, PTX_F_D, dest, true);
             ptx_ref(p, PTX_F_A, one, false);
@@ -340,10 +366,15 @@ static void set(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 
 // --- mov ---
 
-struct pack { unsigned bytes, count, element; enum ptx_op pack, unpack; };
-static const struct pack packs[] = {
-    {8, 2, 4, OP_PACK_64_32, OP_UNPACK_64_32}, {8, 4, 2, OP_PACK_64_16, OP_UNPACK_64_16}, {4, 2, 2, OP_PACK_32_16, OP_UNPACK_32_16},
-    {2, 2, 1, OP_PACK_16_8, OP_UNPACK_16_8},   {4, 4, 1, OP_PACK_32_8, OP_UNPACK_32_8}};
+struct pack {
+    unsigned bytes, count, element;
+    enum ptx_op pack, unpack;
+};
+static const struct pack packs[] = {{8, 2, 4, OP_PACK_64_32, OP_UNPACK_64_32},
+                                    {8, 4, 2, OP_PACK_64_16, OP_UNPACK_64_16},
+                                    {4, 2, 2, OP_PACK_32_16, OP_UNPACK_32_16},
+                                    {2, 2, 1, OP_PACK_16_8, OP_UNPACK_16_8},
+                                    {4, 4, 1, OP_PACK_32_8, OP_UNPACK_32_8}};
 
 static void mov_vector(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_type t, bool unpack)
 {
@@ -359,7 +390,8 @@ static void mov_vector(struct ptx_parser *p, struct ptx_stmt *s, enum ptx_type t
     }
     uint32_t ids[4], other;
     for (uint32_t i = 0; i < v->count; i++)
-        ids[i] = !unpack ? ptx_value(p, s, &v->items[i], elements[k->element]) : ptx_dest(p, s, &v->items[i], elements[k->element]);
+        ids[i] = !unpack ? ptx_value(p, s, &v->items[i], elements[k->element])
+                         : ptx_dest(p, s, &v->items[i], elements[k->element]);
     other = unpack ? ptx_value(p, s, &s->opd[1].one, t) : ptx_dest(p, s, &s->opd[0].one, t);
     ptx_emit(p, s, unpack ? k->unpack : k->pack);
     ptx_ref(p, unpack ? PTX_F_A : PTX_F_D, other, !unpack);
@@ -395,19 +427,32 @@ static void mov(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     }
 }
 
-const struct ptx_opcode ptx_opcodes_int[] = {
-    {"add", add_sub, 0, 3, 3},       {"sub", add_sub, 1, 3, 3},
-    {"addc", add_carry, 0, 3, 3},    {"subc", add_carry, 1, 3, 3},
-    {"mul", mul, 0, 3, 3},           {"mad", mad, 0, 4, 4},
-    {"madc", mad, 1, 4, 4},          {"mul24", mul24, 0, 3, 3},
-    {"mad24", mul24, 1, 4, 4},       {"sad", six_types, OP_SAD_u16, 4, 4},
-    {"div", divide, 0, 3, 3},        {"rem", six_types, OP_REM_u16, 3, 3},
-    {"abs", abs_neg, 0, 2, 2},       {"neg", abs_neg, 1, 2, 2},
-    {"min", min_max, 0, 3, 4},       {"max", min_max, 1, 3, 4},
-    {"and", logic, OP_AND_16, 3, 3}, {"or", logic, OP_OR_16, 3, 3},
-    {"xor", logic, OP_XOR_16, 3, 3}, {"not", logic_not, OP_NOT_16, 2, 2},
-    {"cnot", logic_not, OP_CNOT_16, 2, 2}, {"shl", shift, 0, 3, 3},
-    {"shr", shift, 1, 3, 3},         {"selp", selp, 0, 4, 4},
-    {"slct", slct, 0, 4, 4},         {"setp", setp, 0, 3, 4},
-    {"set", set, 0, 3, 4},           {"mov", mov, 0, 2, 2},
-    {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_int[] = {{"add", add_sub, 0, 3, 3},
+                                             {"sub", add_sub, 1, 3, 3},
+                                             {"addc", add_carry, 0, 3, 3},
+                                             {"subc", add_carry, 1, 3, 3},
+                                             {"mul", mul, 0, 3, 3},
+                                             {"mad", mad, 0, 4, 4},
+                                             {"madc", mad, 1, 4, 4},
+                                             {"mul24", mul24, 0, 3, 3},
+                                             {"mad24", mul24, 1, 4, 4},
+                                             {"sad", six_types, OP_SAD_u16, 4, 4},
+                                             {"div", divide, 0, 3, 3},
+                                             {"rem", six_types, OP_REM_u16, 3, 3},
+                                             {"abs", abs_neg, 0, 2, 2},
+                                             {"neg", abs_neg, 1, 2, 2},
+                                             {"min", min_max, 0, 3, 4},
+                                             {"max", min_max, 1, 3, 4},
+                                             {"and", logic, OP_AND_16, 3, 3},
+                                             {"or", logic, OP_OR_16, 3, 3},
+                                             {"xor", logic, OP_XOR_16, 3, 3},
+                                             {"not", logic_not, OP_NOT_16, 2, 2},
+                                             {"cnot", logic_not, OP_CNOT_16, 2, 2},
+                                             {"shl", shift, 0, 3, 3},
+                                             {"shr", shift, 1, 3, 3},
+                                             {"selp", selp, 0, 4, 4},
+                                             {"slct", slct, 0, 4, 4},
+                                             {"setp", setp, 0, 3, 4},
+                                             {"set", set, 0, 3, 4},
+                                             {"mov", mov, 0, 2, 2},
+                                             {NULL, NULL, 0, 0, 0}};

@@ -6,8 +6,19 @@
 
 #include <errno.h>
 
-static const char *const spaces[] = {"global", "shared", "shared::cta", "local", "const", "param", "param::entry", "param::func", NULL};
-enum space { SP_GLOBAL, SP_SHARED, SP_SHARED_CTA, SP_LOCAL, SP_CONST, SP_PARAM, SP_PARAM_ENTRY, SP_PARAM_FUNC, SP_GENERIC };
+static const char *const spaces[] = {"global", "shared",       "shared::cta", "local", "const",
+                                     "param",  "param::entry", "param::func", NULL};
+enum space {
+    SP_GLOBAL,
+    SP_SHARED,
+    SP_SHARED_CTA,
+    SP_LOCAL,
+    SP_CONST,
+    SP_PARAM,
+    SP_PARAM_ENTRY,
+    SP_PARAM_FUNC,
+    SP_GENERIC
+};
 
 static unsigned access_space(enum space space)
 {
@@ -27,9 +38,28 @@ static unsigned access_space(enum space space)
 // Hints about caches and the width of fetches change nothing here.
 static void take_hints(struct ptx_stmt *s)
 {
-    static const char *const hints[] = {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "weak", "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
-                                        "L1::evict_last", "L1::no_allocate", "L2::64B", "L2::128B", "L2::256B", "L2::evict_first", "L2::evict_last",
-                                        "L2::evict_normal", "unified", NULL};
+    static const char *const hints[] = {"ca",
+                                        "cg",
+                                        "cs",
+                                        "lu",
+                                        "cv",
+                                        "wb",
+                                        "wt",
+                                        "nc",
+                                        "weak",
+                                        "L1::evict_normal",
+                                        "L1::evict_unchanged",
+                                        "L1::evict_first",
+                                        "L1::evict_last",
+                                        "L1::no_allocate",
+                                        "L2::64B",
+                                        "L2::128B",
+                                        "L2::256B",
+                                        "L2::evict_first",
+                                        "L2::evict_last",
+                                        "L2::evict_normal",
+                                        "unified",
+                                        NULL};
     for (int i = 0; hints[i]; i++)
         ptx_take(s, hints[i]);
 }
@@ -41,11 +71,13 @@ static bool take_scope(struct ptx_stmt *s)
 }
 
 // .volatile, .relaxed, .acquire ...: true when the access orders others (fences are added by the caller).
-static const char *const orders[] = {"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "sc", NULL};
+static const char *const orders[] = {"volatile", "relaxed", "acquire", "release",
+                                     "acq_rel",  "mmio",    "sc",      NULL};
 enum order { OR_VOLATILE, OR_RELAXED, OR_ACQUIRE, OR_RELEASE, OR_ACQ_REL, OR_MMIO, OR_SC };
 
 // The base register of an address and its distance. False for a kernel parameter at a known place.
-static uint32_t address(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o, enum space *space, int64_t *offset, bool *wide)
+static uint32_t address(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o,
+                        enum space *space, int64_t *offset, bool *wide)
 {
     *offset = (int64_t)o->one.number;
     *wide = true;
@@ -60,13 +92,17 @@ static uint32_t address(struct ptx_parser *p, struct ptx_stmt *s, const struct p
     }
     if (base->kind == OK_VARADDR && base->var) {
         const struct ptx_var_sym *v = base->var;
-        bool fits = *space == SP_GENERIC || (v->space == PV_GLOBAL && *space == SP_GLOBAL) || (v->space == PV_CONST && *space == SP_CONST) ||
-                    (v->space == PV_SHARED && (*space == SP_SHARED || *space == SP_SHARED_CTA)) || (v->space == PV_LOCAL && *space == SP_LOCAL) ||
+        bool fits = *space == SP_GENERIC || (v->space == PV_GLOBAL && *space == SP_GLOBAL) ||
+                    (v->space == PV_CONST && *space == SP_CONST) ||
+                    (v->space == PV_SHARED && (*space == SP_SHARED || *space == SP_SHARED_CTA)) ||
+                    (v->space == PV_LOCAL && *space == SP_LOCAL) ||
                     (v->space == PV_PARAM && (*space == SP_PARAM || *space == SP_PARAM_FUNC));
         if (!fits)
             ptx_lower_fail(p, s, "%.60s is in another space", v->name);
         if (*space == SP_GENERIC) // a variable's own space
-            *space = v->space == PV_SHARED ? SP_SHARED : v->space == PV_LOCAL || v->space == PV_PARAM ? SP_LOCAL : SP_GLOBAL;
+            *space = v->space == PV_SHARED                          ? SP_SHARED
+                     : v->space == PV_LOCAL || v->space == PV_PARAM ? SP_LOCAL
+                                                                    : SP_GLOBAL;
         if (v->space == PV_LOCAL || v->space == PV_PARAM) {
             *space = SP_LOCAL;
             *wide = false;
@@ -77,7 +113,8 @@ static uint32_t address(struct ptx_parser *p, struct ptx_stmt *s, const struct p
         return ptx_const_symbol(p, v, NULL, *wide ? PC_64 : PC_32, 0);
     }
     enum ptx_class cls = base->kind == OK_VALUE ? ptx_class_of_id(p, base->id) : PC_64;
-    if (base->kind != OK_VALUE || (cls != PC_32 && cls != PC_64) || (cls == PC_32 && (*space == SP_GLOBAL || *space == SP_GENERIC || *space == SP_CONST)))
+    if (base->kind != OK_VALUE || (cls != PC_32 && cls != PC_64) ||
+        (cls == PC_32 && (*space == SP_GLOBAL || *space == SP_GENERIC || *space == SP_CONST)))
         ptx_lower_fail(p, s, "the address register has the wrong width");
     *wide = cls == PC_64;
     return base->id;
@@ -94,10 +131,15 @@ static unsigned move_kind(enum ptx_type t, enum ptx_class cls, bool store)
     }
 }
 
-struct vector { uint32_t count, ids[8]; unsigned kind; };
+struct vector {
+    uint32_t count, ids[8];
+    unsigned kind;
+};
 
-// The registers of a load or store. They must be of one width, so narrower values are widened by the caller's text.
-static bool vector_operand(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o, uint32_t count, enum ptx_type t, bool store, struct vector *v)
+// The registers of a load or store. They must be of one width, so narrower values are widened by the caller's
+// text.
+static bool vector_operand(struct ptx_parser *p, struct ptx_stmt *s, const struct ptx_operand *o,
+                           uint32_t count, enum ptx_type t, bool store, struct vector *v)
 {
     const struct ptx_item *items = o->kind == OK_VECTOR ? o->items : &o->one;
     uint32_t given = o->kind == OK_VECTOR ? o->count : 1;
@@ -113,7 +155,8 @@ static bool vector_operand(struct ptx_parser *p, struct ptx_stmt *s, const struc
             v->ids[i] = PTX_ID_NONE;
             continue;
         }
-        v->ids[i] = store ? ptx_value_wide(p, s, &items[i], t, &one) : ptx_dest_wide(p, s, &items[i], t, &one);
+        v->ids[i] =
+            store ? ptx_value_wide(p, s, &items[i], t, &one) : ptx_dest_wide(p, s, &items[i], t, &one);
         if (cls != PC_PRED && one != cls)
             ptx_lower_fail(p, s, "the registers of a vector have different widths");
         cls = one;
@@ -122,7 +165,8 @@ static bool vector_operand(struct ptx_parser *p, struct ptx_stmt *s, const struc
     return !p->failed;
 }
 
-static void vector_refs(struct ptx_parser *p, struct ptx_insn *in, const struct vector *v, uint32_t first, uint32_t count, bool store)
+static void vector_refs(struct ptx_parser *p, struct ptx_insn *in, const struct vector *v, uint32_t first,
+                        uint32_t count, bool store)
 {
     for (int i = 0; i < 4; i++)
         in->e[i] = PTX_NO_PLACE;
@@ -137,10 +181,13 @@ static void vector_refs(struct ptx_parser *p, struct ptx_insn *in, const struct 
 
 static enum ptx_op memory_op(unsigned space, bool store, bool common)
 {
-    static const enum ptx_op loads[] = {OP_LD_GLOBAL, OP_LD_SHARED, OP_LD_LOCAL, OP_LD_GENERIC, OP_LD_PARAM_REG};
-    static const enum ptx_op stores[] = {OP_ST_GLOBAL, OP_ST_SHARED, OP_ST_LOCAL, OP_ST_GENERIC, OP_ST_GENERIC};
+    static const enum ptx_op loads[] = {OP_LD_GLOBAL, OP_LD_SHARED, OP_LD_LOCAL, OP_LD_GENERIC,
+                                        OP_LD_PARAM_REG};
+    static const enum ptx_op stores[] = {OP_ST_GLOBAL, OP_ST_SHARED, OP_ST_LOCAL, OP_ST_GENERIC,
+                                         OP_ST_GENERIC};
     if (common && space <= PTX_A_SHARED)
-        return space == PTX_A_GLOBAL ? (store ? OP_ST_GLOBAL_32 : OP_LD_GLOBAL_32) : (store ? OP_ST_SHARED_32 : OP_LD_SHARED_32);
+        return space == PTX_A_GLOBAL ? (store ? OP_ST_GLOBAL_32 : OP_LD_GLOBAL_32)
+                                     : (store ? OP_ST_SHARED_32 : OP_LD_SHARED_32);
     return store ? stores[space] : loads[space];
 }
 
@@ -155,8 +202,8 @@ static void load_store(struct ptx_parser *p, struct ptx_stmt *s, int store)
     uint32_t count = ptx_take(s, "v2") ? 2 : ptx_take(s, "v4") ? 4 : ptx_take(s, "v8") ? 8 : 1;
     enum ptx_type t = ptx_take_type(p, s);
     const struct ptx_operand *place = &s->opd[store ? 0 : 1];
-    if (s->opd_count != 2u + hinted || ptx_types[t].bytes < 1 || ptx_types[t].bytes > 8 || count * ptx_types[t].bytes > 32 ||
-        (count == 8 && ptx_types[t].bytes != 4)) {
+    if (s->opd_count != 2u + hinted || ptx_types[t].bytes < 1 || ptx_types[t].bytes > 8 ||
+        count * ptx_types[t].bytes > 32 || (count == 8 && ptx_types[t].bytes != 4)) {
         ptx_lower_fail(p, s, "not supported with these operands");
         return;
     }
@@ -171,12 +218,15 @@ static void load_store(struct ptx_parser *p, struct ptx_stmt *s, int store)
     enum ptx_op op;
     if (place->kind == OK_ADDRESS && place->is_entry_param) {
         uint64_t bytes = (uint64_t)count * ptx_types[t].bytes;
-        if (offset < 0 || (uint64_t)offset + bytes > p->b.f->param_bytes || (uint64_t)offset % bytes || (space != SP_PARAM && space != SP_PARAM_ENTRY))
+        if (offset < 0 || (uint64_t)offset + bytes > p->b.f->param_bytes || (uint64_t)offset % bytes ||
+            (space != SP_PARAM && space != SP_PARAM_ENTRY))
             ptx_lower_fail(p, s, "the access is not aligned inside the parameters");
         op = OP_LD_PARAM;
     } else {
         base = address(p, s, place, &space, &offset, &wide);
-        op = memory_op(access_space(space), store, count == 1 && ptx_types[t].bytes == 4 && (wide == (space != SP_SHARED && space != SP_SHARED_CTA)));
+        op = memory_op(access_space(space), store,
+                       count == 1 && ptx_types[t].bytes == 4 &&
+                           (wide == (space != SP_SHARED && space != SP_SHARED_CTA)));
     }
     if (!vector_operand(p, s, &s->opd[store ? 1 : 0], count, t, store, &v))
         return;
@@ -184,7 +234,8 @@ static void load_store(struct ptx_parser *p, struct ptx_stmt *s, int store)
         op = memory_op(access_space(space), store, false);
     if (order >= OR_RELEASE && order != OR_MMIO && !store)
         ptx_lower_fail(p, s, "a load does not release");
-    unsigned sub = v.kind | (wide ? PTX_M_ADDR64 : 0) | (order == OR_ACQUIRE || order == OR_SC ? PTX_M_ACQUIRE : 0) |
+    unsigned sub = v.kind | (wide ? PTX_M_ADDR64 : 0) |
+                   (order == OR_ACQUIRE || order == OR_SC ? PTX_M_ACQUIRE : 0) |
                    (order == OR_RELEASE || order == OR_SC ? PTX_M_RELEASE : 0);
     if (sub & (PTX_M_ACQUIRE | PTX_M_RELEASE) && op != OP_LD_PARAM)
         op = memory_op(access_space(space), store, false);
@@ -220,7 +271,8 @@ static void discard(struct ptx_parser *p, struct ptx_stmt *s, int arg) // applyp
     ptx_emit(p, s, OP_PREFETCH);
 }
 
-static void createpolicy(struct ptx_parser *p, struct ptx_stmt *s, int arg) // a cache policy: any value will do
+static void createpolicy(struct ptx_parser *p, struct ptx_stmt *s,
+                         int arg) // a cache policy: any value will do
 {
     (void)arg;
     for (uint32_t i = 0; i < s->mod_count; i++)
@@ -278,7 +330,8 @@ static void isspacep(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 
 // --- atomics ---
 
-static const char *const atom_ops[] = {"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec", NULL};
+static const char *const atom_ops[] = {"add",  "min", "max", "and", "or", "xor",
+                                       "exch", "cas", "inc", "dec", NULL};
 
 static int atom_type(enum ptx_type t, int op)
 {
@@ -315,7 +368,8 @@ static void atom(struct ptx_parser *p, struct ptx_stmt *s, int red)
     enum ptx_type t = ptx_take_type(p, s);
     int type = op < 0 ? -1 : atom_type(t, op);
     uint32_t sources = op == PTX_AO_CAS ? 2 : 1, first = red ? 0 : 1;
-    if (type < 0 || s->opd_count != first + 1 + sources + hinted || (red && (op == PTX_AO_CAS || op == PTX_AO_EXCH)) ||
+    if (type < 0 || s->opd_count != first + 1 + sources + hinted ||
+        (red && (op == PTX_AO_CAS || op == PTX_AO_EXCH)) ||
         (space != SP_GENERIC && space != SP_GLOBAL && space != SP_SHARED && space != SP_SHARED_CTA)) {
         ptx_lower_fail(p, s, "not supported with this type or these operands");
         return;
@@ -323,14 +377,16 @@ static void atom(struct ptx_parser *p, struct ptx_stmt *s, int red)
     int64_t offset;
     bool wide;
     uint32_t base = address(p, s, &s->opd[first], &space, &offset, &wide);
-    uint32_t b = ptx_value(p, s, &s->opd[first + 1].one, t), c = sources > 1 ? ptx_value(p, s, &s->opd[first + 2].one, t) : 0;
+    uint32_t b = ptx_value(p, s, &s->opd[first + 1].one, t),
+             c = sources > 1 ? ptx_value(p, s, &s->opd[first + 2].one, t) : 0;
     uint32_t dest = red || s->opd[0].kind == OK_SINK ? PTX_ID_NONE : ptx_dest(p, s, &s->opd[0].one, t);
     if (order == OR_RELEASE || order == OR_ACQ_REL || order == OR_SC)
         fence(p, s);
     struct ptx_insn *in = ptx_emit(p, s, OP_ATOM);
     in->imm = offset;
     in->width = ptx_types[t].bytes;
-    in->sub = (uint16_t)((unsigned)op | (unsigned)type << PTX_A_TYPE_SHIFT | access_space(space) << PTX_A_SPACE_SHIFT | (wide ? PTX_A_WIDE : 0) |
+    in->sub = (uint16_t)((unsigned)op | (unsigned)type << PTX_A_TYPE_SHIFT |
+                         access_space(space) << PTX_A_SPACE_SHIFT | (wide ? PTX_A_WIDE : 0) |
                          (dest == PTX_ID_NONE ? PTX_A_RED : 0));
     ptx_ref(p, PTX_F_A, base, false);
     ptx_ref(p, PTX_F_B, b, false);
@@ -368,11 +424,13 @@ static void cp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_emit(p, s, OP_NOP);
         return;
     }
-    bool cached = ptx_take(s, "ca") || ptx_take(s, "cg"), to = ptx_take(s, "shared") || ptx_take(s, "shared::cta"), from = ptx_take(s, "global");
+    bool cached = ptx_take(s, "ca") || ptx_take(s, "cg"),
+         to = ptx_take(s, "shared") || ptx_take(s, "shared::cta"), from = ptx_take(s, "global");
     bool hinted = ptx_take(s, "L2::cache_hint");
     take_hints(s);
     uint32_t wanted = 3u + hinted;
-    if (!cached || !to || !from || s->opd_count < wanted || s->opd_count > wanted + 1 || s->opd[2].kind != OK_IMM ||
+    if (!cached || !to || !from || s->opd_count < wanted || s->opd_count > wanted + 1 ||
+        s->opd[2].kind != OK_IMM ||
         (s->opd[2].one.number != 4 && s->opd[2].one.number != 8 && s->opd[2].one.number != 16)) {
         ptx_lower_fail(p, s, "not implemented with these operands");
         return;
@@ -380,7 +438,8 @@ static void cp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     enum space shared = SP_SHARED, global = SP_GLOBAL;
     int64_t to_offset, from_offset;
     bool to_wide, from_wide, sized = s->opd_count == wanted + 1;
-    uint32_t a = address(p, s, &s->opd[0], &shared, &to_offset, &to_wide), b = address(p, s, &s->opd[1], &global, &from_offset, &from_wide);
+    uint32_t a = address(p, s, &s->opd[0], &shared, &to_offset, &to_wide),
+             b = address(p, s, &s->opd[1], &global, &from_offset, &from_wide);
     uint32_t c = sized ? ptx_value(p, s, &s->opd[3].one, PT_U32) : PTX_ID_NONE;
     struct ptx_insn *in = ptx_emit(p, s, OP_CP_ASYNC);
     in->sub = to_wide ? PTX_M_ADDR64 : 0;
@@ -394,12 +453,19 @@ static void cp(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_ref(p, PTX_F_C, c, false);
 }
 
-const struct ptx_opcode ptx_opcodes_mem[] = {
-    {"ld", load_store, 0, 2, 3},    {"st", load_store, 1, 2, 3},
-    {"ldu", ldu, 0, 2, 2},          {"prefetch", prefetch, 0, 1, 1},
-    {"prefetchu", prefetch, 0, 1, 1}, {"discard", discard, 0, 2, 2},
-    {"applypriority", discard, 0, 2, 2}, {"createpolicy", createpolicy, 0, 1, 4},
-    {"cvta", cvta, 0, 2, 2},        {"isspacep", isspacep, 0, 2, 2},
-    {"atom", atom, 0, 3, 5},        {"red", atom, 1, 2, 3},
-    {"membar", membar, 0, 0, 0},    {"fence", membar, 0, 0, 0},
-    {"cp", cp, 0, 0, 5},            {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_mem[] = {{"ld", load_store, 0, 2, 3},
+                                             {"st", load_store, 1, 2, 3},
+                                             {"ldu", ldu, 0, 2, 2},
+                                             {"prefetch", prefetch, 0, 1, 1},
+                                             {"prefetchu", prefetch, 0, 1, 1},
+                                             {"discard", discard, 0, 2, 2},
+                                             {"applypriority", discard, 0, 2, 2},
+                                             {"createpolicy", createpolicy, 0, 1, 4},
+                                             {"cvta", cvta, 0, 2, 2},
+                                             {"isspacep", isspacep, 0, 2, 2},
+                                             {"atom", atom, 0, 3, 5},
+                                             {"red", atom, 1, 2, 3},
+                                             {"membar", membar, 0, 0, 0},
+                                             {"fence", membar, 0, 0, 0},
+                                             {"cp", cp, 0, 0, 5},
+                                             {NULL, NULL, 0, 0, 0}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lowers barriers, shuffles, votes, matches and warp reductions. Those that wait for other lanes are put behind a branch when they are guarded.
+// Lowers barriers, shuffles, votes, matches and warp reductions. Those that wait for other lanes are put
+// behind a branch when they are guarded.
 #include "ptx_lower.h"
 #include "ptx_sync.h"
 
@@ -8,7 +9,9 @@
 static void barrier(struct ptx_parser *p, struct ptx_stmt *s, int arg)
 {
     (void)arg;
-    static const char *const kinds[] = {"sync", "arrive", "red", "warp", NULL}, *const reductions[] = {"popc", "and", "or", NULL};
+    static const char *const kinds[] = {"sync", "arrive", "red", "warp", NULL}, *const reductions[] = {
+                                                                                    "popc", "and", "or",
+                                                                                    NULL};
     ptx_take(s, "cta");
     if (ptx_take(s, "cluster")) {
         ptx_lower_fail(p, s, "barriers of clusters are not implemented");
@@ -27,14 +30,17 @@ static void barrier(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     ptx_take(s, "aligned");
     enum ptx_type t = kind == 2 ? ptx_take_type(p, s) : PT_NONE;
     uint32_t first = kind == 2 ? 1 : 0, last = kind == 2 ? 1 : 0;
-    if (kind < 0 || s->opd_count < first + last + 1 || s->opd_count > first + last + 2 || (kind == 1 && s->opd_count != 2) ||
+    if (kind < 0 || s->opd_count < first + last + 1 || s->opd_count > first + last + 2 ||
+        (kind == 1 && s->opd_count != 2) ||
         (kind == 2 && (reduction < 0 || t != (reduction ? PT_PRED : PT_U32)))) {
         ptx_lower_fail(p, s, "not supported with these operands");
         return;
     }
     bool counted = s->opd_count == first + last + 2;
-    uint32_t id = ptx_value(p, s, &s->opd[first].one, PT_U32), count = counted ? ptx_value(p, s, &s->opd[first + 1].one, PT_U32) : 0;
-    uint32_t pred = kind == 2 ? ptx_pred(p, s, &s->opd[s->opd_count - 1].one) : 0, dest = kind == 2 ? ptx_dest(p, s, &s->opd[0].one, t) : 0;
+    uint32_t id = ptx_value(p, s, &s->opd[first].one, PT_U32),
+             count = counted ? ptx_value(p, s, &s->opd[first + 1].one, PT_U32) : 0;
+    uint32_t pred = kind == 2 ? ptx_pred(p, s, &s->opd[s->opd_count - 1].one) : 0,
+             dest = kind == 2 ? ptx_dest(p, s, &s->opd[0].one, t) : 0;
     uint32_t begin = ptx_guard_begin(p, s);
     struct ptx_insn *in = ptx_emit(p, s, kind == 2 ? OP_BAR_RED : OP_BARRIER);
     in->imm = (counted ? PTX_BAR_COUNT : 0) | (kind == 1 ? PTX_BAR_ARRIVE : 0);
@@ -45,7 +51,6 @@ static void barrier(struct ptx_parser *p, struct ptx_stmt *s, int arg)
     if (kind == 2) {
         ptx_ref(p, PTX_F_C, pred, false);
         ptx_ref(p, PTX_F_D, dest, true);
-        s->forced_def_keep = true;
     }
     ptx_guard_end(p, begin);
 }
@@ -61,8 +66,10 @@ static void shfl(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_lower_fail(p, s, "not supported with these operands");
         return;
     }
-    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), b = ptx_value(p, s, &s->opd[2].one, PT_B32), c = ptx_value(p, s, &s->opd[3].one, PT_B32);
-    uint32_t mask = sync ? ptx_value(p, s, &s->opd[4].one, PT_B32) : 0, dest = ptx_dest(p, s, &s->opd[0].one, t);
+    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), b = ptx_value(p, s, &s->opd[2].one, PT_B32),
+             c = ptx_value(p, s, &s->opd[3].one, PT_B32);
+    uint32_t mask = sync ? ptx_value(p, s, &s->opd[4].one, PT_B32) : 0,
+             dest = ptx_dest(p, s, &s->opd[0].one, t);
     uint32_t pred = s->opd[0].has_pair ? ptx_dest(p, s, &s->opd[0].pair, PT_PRED) : PTX_ID_NONE;
     uint32_t begin = ptx_guard_begin(p, s);
     struct ptx_insn *in = ptx_emit(p, s, sync ? OP_SHFL : OP_SHFL_OLD);
@@ -89,7 +96,8 @@ static void vote(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_lower_fail(p, s, "not supported with these operands");
         return;
     }
-    uint32_t a = ptx_pred(p, s, &s->opd[1].one), mask = sync ? ptx_value(p, s, &s->opd[2].one, PT_B32) : 0, dest = ptx_dest(p, s, &s->opd[0].one, t);
+    uint32_t a = ptx_pred(p, s, &s->opd[1].one), mask = sync ? ptx_value(p, s, &s->opd[2].one, PT_B32) : 0,
+             dest = ptx_dest(p, s, &s->opd[0].one, t);
     uint32_t begin = ptx_guard_begin(p, s);
     ptx_emit(p, s, sync ? OP_VOTE : OP_VOTE_OLD)->sub = (uint16_t)mode;
     ptx_ref(p, PTX_F_A, a, false);
@@ -109,8 +117,11 @@ static void match(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         return;
     }
     bool wide = t == PT_B64;
-    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), mask = ptx_value(p, s, &s->opd[2].one, PT_B32), dest = ptx_dest(p, s, &s->opd[0].one, PT_B32);
-    uint32_t pred = all && s->opd[0].has_pair ? ptx_dest(p, s, &s->opd[0].pair, PT_PRED) : all ? ptx_temp(p, PT_PRED) : PTX_ID_NONE;
+    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), mask = ptx_value(p, s, &s->opd[2].one, PT_B32),
+             dest = ptx_dest(p, s, &s->opd[0].one, PT_B32);
+    uint32_t pred = all && s->opd[0].has_pair ? ptx_dest(p, s, &s->opd[0].pair, PT_PRED)
+                    : all                     ? ptx_temp(p, PT_PRED)
+                                              : PTX_ID_NONE;
     uint32_t begin = ptx_guard_begin(p, s);
     ptx_emit(p, s, (enum ptx_op)((all ? OP_MATCH_ALL_32 : OP_MATCH_ANY_32) + wide));
     ptx_ref(p, PTX_F_A, a, false);
@@ -133,9 +144,11 @@ static void redux(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_lower_fail(p, s, "not supported with this type");
         return;
     }
-    static const enum ptx_redux codes[2][6] = {{PTX_R_ADD, PTX_R_MIN_U, PTX_R_MAX_U, PTX_R_AND, PTX_R_OR, PTX_R_XOR},
-                                               {PTX_R_ADD, PTX_R_MIN_S, PTX_R_MAX_S, PTX_R_AND, PTX_R_OR, PTX_R_XOR}};
-    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), mask = ptx_value(p, s, &s->opd[2].one, PT_B32), dest = ptx_dest(p, s, &s->opd[0].one, t);
+    static const enum ptx_redux codes[2][6] = {
+        {PTX_R_ADD, PTX_R_MIN_U, PTX_R_MAX_U, PTX_R_AND, PTX_R_OR, PTX_R_XOR},
+        {PTX_R_ADD, PTX_R_MIN_S, PTX_R_MAX_S, PTX_R_AND, PTX_R_OR, PTX_R_XOR}};
+    uint32_t a = ptx_value(p, s, &s->opd[1].one, t), mask = ptx_value(p, s, &s->opd[2].one, PT_B32),
+             dest = ptx_dest(p, s, &s->opd[0].one, t);
     uint32_t begin = ptx_guard_begin(p, s);
     ptx_emit(p, s, OP_REDUX)->sub = (uint16_t)codes[t == PT_S32][op];
     ptx_ref(p, PTX_F_A, a, false);
@@ -160,7 +173,8 @@ static void elect(struct ptx_parser *p, struct ptx_stmt *s, int arg)
         ptx_lower_fail(p, s, "not supported with these operands");
         return;
     }
-    uint32_t mask = ptx_value(p, s, &s->opd[1].one, PT_B32), dest = ptx_dest(p, s, &s->opd[0].one, PT_B32), pred = ptx_dest(p, s, &s->opd[0].pair, PT_PRED);
+    uint32_t mask = ptx_value(p, s, &s->opd[1].one, PT_B32), dest = ptx_dest(p, s, &s->opd[0].one, PT_B32),
+             pred = ptx_dest(p, s, &s->opd[0].pair, PT_PRED);
     uint32_t begin = ptx_guard_begin(p, s);
     ptx_emit(p, s, OP_ELECT);
     ptx_ref(p, PTX_F_B, mask, false);
@@ -189,11 +203,16 @@ static void nothing(struct ptx_parser *p, struct ptx_stmt *s, int arg) // hints 
     ptx_emit(p, s, OP_NOP);
 }
 
-const struct ptx_opcode ptx_opcodes_sync[] = {
-    {"bar", barrier, 0, 1, 4},     {"barrier", barrier, 0, 1, 4},
-    {"shfl", shfl, 0, 4, 5},       {"vote", vote, 0, 2, 3},
-    {"match", match, 0, 3, 3},     {"redux", redux, 0, 3, 3},
-    {"activemask", activemask, 0, 1, 1}, {"elect", elect, 0, 2, 2},
-    {"nanosleep", sleep_for, 0, 1, 1}, {"pmevent", nothing, 0, 1, 1},
-    {"setmaxnreg", nothing, 0, 1, 1}, {"griddepcontrol", nothing, 0, 0, 0},
-    {NULL, NULL, 0, 0, 0}};
+const struct ptx_opcode ptx_opcodes_sync[] = {{"bar", barrier, 0, 1, 4},
+                                              {"barrier", barrier, 0, 1, 4},
+                                              {"shfl", shfl, 0, 4, 5},
+                                              {"vote", vote, 0, 2, 3},
+                                              {"match", match, 0, 3, 3},
+                                              {"redux", redux, 0, 3, 3},
+                                              {"activemask", activemask, 0, 1, 1},
+                                              {"elect", elect, 0, 2, 2},
+                                              {"nanosleep", sleep_for, 0, 1, 1},
+                                              {"pmevent", nothing, 0, 1, 1},
+                                              {"setmaxnreg", nothing, 0, 1, 1},
+                                              {"griddepcontrol", nothing, 0, 0, 0},
+                                              {NULL, NULL, 0, 0, 0}};

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handlers: atomic operations and fences. Global memory is shared with other host threads, so every atomic is a real one there.
+// Handlers: atomic operations and fences. Global memory is shared with other host threads, so every atomic is
+// a real one there.
 #include "ptx_float.h"
 #include "ptx_mem.h"
 #include "ptx_ops.h"
 #include "ptx_run.h"
-
-typedef uint16_t half_pair[2];
 
 static uint16_t half_op(unsigned op, uint16_t a, uint16_t b, bool bf16)
 {
@@ -33,7 +32,8 @@ static uint64_t apply(unsigned op, unsigned type, uint64_t old, uint64_t b, uint
     }
     switch (type) {
     case PTX_AT_U32:
-    case PTX_AT_U64: return op == PTX_AO_ADD ? old + b : op == PTX_AO_MIN ? (old < b ? old : b) : (old > b ? old : b);
+    case PTX_AT_U64:
+        return op == PTX_AO_ADD ? old + b : op == PTX_AO_MIN ? (old < b ? old : b) : (old > b ? old : b);
     case PTX_AT_S32: {
         int32_t x = (int32_t)old, y = (int32_t)b;
         return op == PTX_AO_ADD ? old + b : (uint32_t)(op == PTX_AO_MIN ? (x < y ? x : y) : (x > y ? x : y));
@@ -48,18 +48,19 @@ static uint64_t apply(unsigned op, unsigned type, uint64_t old, uint64_t b, uint
     case PTX_AT_BF16: return half_op(op, (uint16_t)old, (uint16_t)b, type == PTX_AT_BF16);
     default: {
         bool bf16 = type == PTX_AT_BF16X2;
-        return (uint32_t)half_op(op, (uint16_t)(old >> 16), (uint16_t)(b >> 16), bf16) << 16 | half_op(op, (uint16_t)old, (uint16_t)b, bf16);
+        return (uint32_t)half_op(op, (uint16_t)(old >> 16), (uint16_t)(b >> 16), bf16) << 16 |
+               half_op(op, (uint16_t)old, (uint16_t)b, bf16);
     }
     }
 }
 
-#define LOOP(T) \
-    do { \
-        T *place = (T *)at, seen = __atomic_load_n(place, __ATOMIC_RELAXED), want; \
-        do \
-            want = (T)apply(op, type, seen, b, c); \
+#define LOOP(T)                                                                                              \
+    do {                                                                                                     \
+        T *place = (T *)at, seen = __atomic_load_n(place, __ATOMIC_RELAXED), want;                           \
+        do                                                                                                   \
+            want = (T)apply(op, type, seen, b, c);                                                           \
         while (!__atomic_compare_exchange_n(place, &seen, want, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)); \
-        return seen; \
+        return seen;                                                                                         \
     } while (0)
 
 static uint64_t atomically(void *at, unsigned width, unsigned op, unsigned type, uint64_t b, uint64_t c)
@@ -87,20 +88,26 @@ static uint64_t plainly(void *at, unsigned width, unsigned op, unsigned type, ui
 
 static uint64_t lane_value(const struct ptx_warp *w, int32_t place, unsigned width, uint32_t lane)
 {
-    return width == 2 ? PTX_U16(w, place)[lane] : width == 4 ? PTX_U32(w, place)[lane] : PTX_U64(w, place)[lane];
+    return width == 2   ? PTX_U16(w, place)[lane]
+           : width == 4 ? PTX_U32(w, place)[lane]
+                        : PTX_U64(w, place)[lane];
 }
 
 PTX_HANDLER(h_ATOM)
 {
-    const unsigned sub = in->sub, op = sub & PTX_A_OP_MASK, type = sub >> PTX_A_TYPE_SHIFT & 0xf, space = sub >> PTX_A_SPACE_SHIFT & 7, width = in->width;
+    const unsigned sub = in->sub, op = sub & PTX_A_OP_MASK, type = sub >> PTX_A_TYPE_SHIFT & 0xf,
+                   space = sub >> PTX_A_SPACE_SHIFT & 7, width = in->width;
     for (uint32_t m = w->mask; m; m &= m - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(m);
-        uint64_t address = sub & PTX_A_WIDE ? PTX_U64(w, in->a)[lane] + (uint64_t)in->imm : (uint32_t)(PTX_U32(w, in->a)[lane] + (uint32_t)in->imm);
+        uint64_t address = sub & PTX_A_WIDE ? PTX_U64(w, in->a)[lane] + (uint64_t)in->imm
+                                            : (uint32_t)(PTX_U32(w, in->a)[lane] + (uint32_t)in->imm);
         uint8_t *at = ptx_resolve(w, in, space, address, width, true, lane);
         if (!at)
             return NULL;
-        uint64_t b = lane_value(w, in->b, width, lane), c = op == PTX_AO_CAS ? lane_value(w, in->c, width, lane) : 0;
-        bool own = space == PTX_A_SHARED || (space == PTX_A_GENERIC && address >> PTX_WINDOW_SHIFT == PTX_WINDOW_SHARED);
+        uint64_t b = lane_value(w, in->b, width, lane),
+                 c = op == PTX_AO_CAS ? lane_value(w, in->c, width, lane) : 0;
+        bool own = space == PTX_A_SHARED ||
+                   (space == PTX_A_GENERIC && address >> PTX_WINDOW_SHIFT == PTX_WINDOW_SHARED);
         uint64_t old = own ? plainly(at, width, op, type, b, c) : atomically(at, width, op, type, b, c);
         if (sub & PTX_A_RED)
             continue;

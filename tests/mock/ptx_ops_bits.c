@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handlers: bit fields, counts, permutations, packed dot products, SIMD video instructions, vectors packed into registers.
+// Handlers: bit fields, counts, permutations, packed dot products, SIMD video instructions, vectors packed
+// into registers.
 #include "ptx_bits.h"
 #include "ptx_ops.h"
 #include "ptx_warp.h"
@@ -20,36 +21,39 @@ PTX_UNARY(BREV_32, ptx_u32, ptx_u32, reverse32(x))
 PTX_UNARY(BREV_64, ptx_u64, ptx_u64, (uint64_t)reverse32((uint32_t)x) << 32 | reverse32((uint32_t)(x >> 32)))
 
 // The highest bit that is set, or for a negative number clear.
-#define BFIND(t, T, U, bits, clz) \
-    PTX_HANDLER(h_BFIND_##t) \
-    { \
-        PTX_RESULT(ptx_u32); \
-        const T *a = PTX_AT(T, w, in->a); \
-        for (int i = 0; i < PTX_LANES; i++) { \
-            const U v = (U)(a[i] < 0 ? ~a[i] : a[i]); \
-            const uint32_t at = v ? (bits) - 1 - (uint32_t)clz(v) : UINT32_MAX; \
-            d[i] = in->sub & PTX_SHIFT_AMOUNT && v ? (bits) - 1 - at : at; \
-        } \
-        PTX_RESULT_DONE; \
+#define BFIND(t, T, U, bits, clz)                                                                            \
+    PTX_HANDLER(h_BFIND_##t)                                                                                 \
+    {                                                                                                        \
+        PTX_RESULT(ptx_u32);                                                                                 \
+        const T *a = PTX_AT(T, w, in->a);                                                                    \
+        for (int i = 0; i < PTX_LANES; i++) {                                                                \
+            const U v = (U)(a[i] < 0 ? ~a[i] : a[i]);                                                        \
+            const uint32_t at = v ? (bits)-1 - (uint32_t)clz(v) : UINT32_MAX;                                \
+            d[i] = in->sub & PTX_SHIFT_AMOUNT && v ? (bits)-1 - at : at;                                     \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
 BFIND(s32, ptx_s32, uint32_t, 32, __builtin_clz)
 BFIND(s64, ptx_s64, uint64_t, 64, __builtin_clzll)
-#define BFIND_U(t, T, bits, clz) \
-    PTX_HANDLER(h_BFIND_##t) \
-    { \
-        PTX_RESULT(ptx_u32); \
-        const T *a = PTX_AT(T, w, in->a); \
-        for (int i = 0; i < PTX_LANES; i++) { \
-            const T v = a[i]; \
-            const uint32_t at = v ? (bits) - 1 - (uint32_t)clz(v) : UINT32_MAX; \
-            d[i] = in->sub & PTX_SHIFT_AMOUNT && v ? (bits) - 1 - at : at; \
-        } \
-        PTX_RESULT_DONE; \
+#define BFIND_U(t, T, bits, clz)                                                                             \
+    PTX_HANDLER(h_BFIND_##t)                                                                                 \
+    {                                                                                                        \
+        PTX_RESULT(ptx_u32);                                                                                 \
+        const T *a = PTX_AT(T, w, in->a);                                                                    \
+        for (int i = 0; i < PTX_LANES; i++) {                                                                \
+            const T v = a[i];                                                                                \
+            const uint32_t at = v ? (bits)-1 - (uint32_t)clz(v) : UINT32_MAX;                                \
+            d[i] = in->sub & PTX_SHIFT_AMOUNT && v ? (bits)-1 - at : at;                                     \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
 BFIND_U(u32, ptx_u32, 32, __builtin_clz)
 BFIND_U(u64, ptx_u64, 64, __builtin_clzll)
 
-static inline uint64_t field_mask(uint32_t length) { return length > 63 ? UINT64_MAX : ((uint64_t)1 << length) - 1; }
+static inline uint64_t field_mask(uint32_t length)
+{
+    return length > 63 ? UINT64_MAX : ((uint64_t)1 << length) - 1;
+}
 
 // Position and length are bytes; what lies above the register reads as the sign of the field.
 static inline uint64_t extract_unsigned(uint64_t v, uint32_t at, uint32_t length)
@@ -74,18 +78,19 @@ PTX_TERNARY(BFE_u64, ptx_u64, ptx_u64, ptx_u32, ptx_u32, extract_unsigned(x, y, 
 PTX_TERNARY(BFE_s32, ptx_u32, ptx_s32, ptx_u32, ptx_u32, extract_signed(x, y, z, 32))
 PTX_TERNARY(BFE_s64, ptx_u64, ptx_s64, ptx_u32, ptx_u32, extract_signed(x, y, z, 64))
 
-#define BFI(bits) \
-    PTX_HANDLER(h_BFI_##bits) \
-    { \
-        PTX_RESULT(ptx_u##bits); \
-        const ptx_u##bits *a = PTX_U##bits(w, in->a), *b = PTX_U##bits(w, in->b); \
-        const ptx_u32 *c = PTX_U32(w, in->c), *e = PTX_U32(w, in->e[0]); \
-        for (int i = 0; i < PTX_LANES; i++) { \
-            const uint32_t at = c[i] & 0xff; \
-            const uint64_t mask = at > 63 ? 0 : field_mask(e[i] & 0xff) << at, field = at > 63 ? 0 : (uint64_t)a[i] << at; \
-            d[i] = (ptx_u##bits)((b[i] & ~mask) | (field & mask)); \
-        } \
-        PTX_RESULT_DONE; \
+#define BFI(bits)                                                                                            \
+    PTX_HANDLER(h_BFI_##bits)                                                                                \
+    {                                                                                                        \
+        PTX_RESULT(ptx_u##bits);                                                                             \
+        const ptx_u##bits *a = PTX_U##bits(w, in->a), *b = PTX_U##bits(w, in->b);                            \
+        const ptx_u32 *c = PTX_U32(w, in->c), *e = PTX_U32(w, in->e[0]);                                     \
+        for (int i = 0; i < PTX_LANES; i++) {                                                                \
+            const uint32_t at = c[i] & 0xff;                                                                 \
+            const uint64_t mask = at > 63 ? 0 : field_mask(e[i] & 0xff) << at,                               \
+                           field = at > 63 ? 0 : (uint64_t)a[i] << at;                                       \
+            d[i] = (ptx_u##bits)((b[i] & ~mask) | (field & mask));                                           \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
 BFI(32)
 BFI(64)
@@ -112,7 +117,7 @@ static inline uint32_t bit_mask(uint32_t at, uint32_t length, bool clamp)
     length = clamp ? (length > 32 ? 32 : length) : length & 31;
     return (uint32_t)(at > 31 ? 0 : field_mask(length) << at);
 }
-PTX_BINARY(BMSK, ptx_u32, ptx_u32, ptx_u32, bit_mask(x, y, in->sub & PTX_CLAMP))
+PTX_BINARY(BMSK, ptx_u32, ptx_u32, ptx_u32, bit_mask(x, y, in->sub &PTX_CLAMP))
 
 static inline uint32_t extend(uint32_t v, uint32_t n, unsigned sub)
 {
@@ -149,8 +154,8 @@ static inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t n, bool clam
     const uint64_t both = (uint64_t)high << 32 | low;
     return (uint32_t)(left ? both << n >> 32 : both >> n);
 }
-PTX_TERNARY(SHF_L, ptx_u32, ptx_u32, ptx_u32, ptx_u32, funnel(x, y, z, in->sub & PTX_CLAMP, true))
-PTX_TERNARY(SHF_R, ptx_u32, ptx_u32, ptx_u32, ptx_u32, funnel(x, y, z, in->sub & PTX_CLAMP, false))
+PTX_TERNARY(SHF_L, ptx_u32, ptx_u32, ptx_u32, ptx_u32, funnel(x, y, z, in->sub &PTX_CLAMP, true))
+PTX_TERNARY(SHF_R, ptx_u32, ptx_u32, ptx_u32, ptx_u32, funnel(x, y, z, in->sub &PTX_CLAMP, false))
 
 static inline uint32_t permute(uint32_t low, uint32_t high, uint32_t control)
 {
@@ -165,11 +170,15 @@ static inline uint32_t permute(uint32_t low, uint32_t high, uint32_t control)
     return out;
 }
 PTX_TERNARY(PRMT, ptx_u32, ptx_u32, ptx_u32, ptx_u32, permute(x, y, z))
-static const uint16_t prmt_controls[6][4] = {{0x3210, 0x4321, 0x5432, 0x6543}, {0x5670, 0x6701, 0x7012, 0x0123}, {0x0000, 0x1111, 0x2222, 0x3333},
-                                             {0x3210, 0x3211, 0x3222, 0x3333}, {0x0000, 0x1110, 0x2210, 0x3210}, {0x1010, 0x3232, 0x1010, 0x3232}};
+static const uint16_t prmt_controls[6][4] = {
+    {0x3210, 0x4321, 0x5432, 0x6543}, {0x5670, 0x6701, 0x7012, 0x0123}, {0x0000, 0x1111, 0x2222, 0x3333},
+    {0x3210, 0x3211, 0x3222, 0x3333}, {0x0000, 0x1110, 0x2210, 0x3210}, {0x1010, 0x3232, 0x1010, 0x3232}};
 PTX_TERNARY(PRMT_MODE, ptx_u32, ptx_u32, ptx_u32, ptx_u32, permute(x, y, prmt_controls[in->sub][z & 3]))
 
-static inline int32_t byte_of(uint32_t v, int k, bool is_signed) { return is_signed ? (int8_t)(v >> (8 * k)) : (int32_t)(v >> (8 * k) & 0xff); }
+static inline int32_t byte_of(uint32_t v, int k, bool is_signed)
+{
+    return is_signed ? (int8_t)(v >> (8 * k)) : (int32_t)(v >> (8 * k) & 0xff);
+}
 PTX_HANDLER(h_DP4A)
 {
     PTX_RESULT(ptx_u32);
@@ -205,12 +214,13 @@ PTX_HANDLER(h_DP2A)
 static int32_t part_of(uint32_t v, int k, int bits, bool is_signed)
 {
     uint32_t part = v >> (k * bits);
-    return bits == 8 ? (is_signed ? (int8_t)part : (int32_t)(part & 0xff)) : (is_signed ? (int16_t)part : (int32_t)(part & 0xffff));
+    return bits == 8 ? (is_signed ? (int8_t)part : (int32_t)(part & 0xff))
+                     : (is_signed ? (int16_t)part : (int32_t)(part & 0xffff));
 }
 
 static bool holds(int64_t cmp, int32_t x, int32_t y) // eq ne lt le gt ge
 {
-    const bool results[] = {x == y, x != y, x < y, x <= y, x > y, x >= y};
+    const bool results[] = {x == y, x != y, x<y, x <= y, x> y, x >= y};
     return results[cmp];
 }
 
@@ -238,7 +248,8 @@ PTX_HANDLER(h_VSIMD)
         const uint32_t third = c[i];
         uint32_t out = sum ? third : 0;
         for (int k = 0; k < 32 / bits; k++) {
-            int32_t r = one_part(in, part_of(a[i], k, bits, in->sub & PTX_V_A_SIGNED), part_of(b[i], k, bits, in->sub & PTX_V_B_SIGNED));
+            int32_t r = one_part(in, part_of(a[i], k, bits, in->sub & PTX_V_A_SIGNED),
+                                 part_of(b[i], k, bits, in->sub & PTX_V_B_SIGNED));
             if (in->sub & PTX_V_SAT)
                 r = r < least ? least : r > most ? most : r;
             if (sum)
@@ -253,39 +264,40 @@ PTX_HANDLER(h_VSIMD)
 
 // --- vectors in registers: the parts in e[], the whole in d or a ---
 
-#define PACK(whole, part, count) \
-    PTX_HANDLER(h_PACK_##whole##_##part) \
-    { \
-        PTX_RESULT(ptx_u##whole); \
-        for (int i = 0; i < PTX_LANES; i++) { \
-            uint##whole##_t v = 0; \
-            for (int k = 0; k < (count); k++) \
-                v |= (uint##whole##_t)((uint##whole##_t)(PACK_PART_##part(w, in->e[k])[i] & PACK_MASK_##part) << (k * part)); \
-            d[i] = v; \
-        } \
-        PTX_RESULT_DONE; \
-    } \
-    PTX_HANDLER(h_UNPACK_##whole##_##part) \
-    { \
-        uint##whole##_t from[PTX_LANES]; \
-        memcpy(from, w->rf + in->a, sizeof from); \
-        for (int k = 0; k < (count); k++) { \
-            PACK_TYPE_##part part_of_lane[PTX_LANES]; \
-            for (int i = 0; i < PTX_LANES; i++) \
-                part_of_lane[i] = (PACK_TYPE_##part)(from[i] >> (k * part) & PACK_MASK_##part); \
-            PTX_BLEND(w->rf + in->e[k], part_of_lane, w->mask); \
-        } \
-        return PTX_NEXT(in); \
+#define PACK(whole, part, count)                                                                             \
+    PTX_HANDLER(h_PACK_##whole##_##part)                                                                     \
+    {                                                                                                        \
+        PTX_RESULT(ptx_u##whole);                                                                            \
+        for (int i = 0; i < PTX_LANES; i++) {                                                                \
+            uint##whole##_t v = 0;                                                                           \
+            for (int k = 0; k < (count); k++)                                                                \
+                v |= (uint##whole##_t)(                                                                      \
+                    (uint##whole##_t)(PACK_PART_##part(w, in->e[k])[i] & PACK_MASK_##part) << (k * part));   \
+            d[i] = v;                                                                                        \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
+    }                                                                                                        \
+    PTX_HANDLER(h_UNPACK_##whole##_##part)                                                                   \
+    {                                                                                                        \
+        uint##whole##_t from[PTX_LANES];                                                                     \
+        memcpy(from, w->rf + in->a, sizeof from);                                                            \
+        for (int k = 0; k < (count); k++) {                                                                  \
+            PACK_TYPE_##part part_of_lane[PTX_LANES];                                                        \
+            for (int i = 0; i < PTX_LANES; i++)                                                              \
+                part_of_lane[i] = (PACK_TYPE_##part)(from[i] >> (k * part) & PACK_MASK_##part);              \
+            PTX_BLEND(w->rf + in->e[k], part_of_lane, w->mask);                                              \
+        }                                                                                                    \
+        return PTX_NEXT(in);                                                                                 \
     }
-#define PACK_TYPE_32 ptx_u32
-#define PACK_TYPE_16 ptx_u16
-#define PACK_TYPE_8 ptx_u16 // bytes live in 16-bit registers
-#define PACK_MASK_32 0xffffffffu
-#define PACK_MASK_16 0xffffu
-#define PACK_MASK_8 0xffu
+#define PACK_TYPE_32           ptx_u32
+#define PACK_TYPE_16           ptx_u16
+#define PACK_TYPE_8            ptx_u16 // bytes live in 16-bit registers
+#define PACK_MASK_32           0xffffffffu
+#define PACK_MASK_16           0xffffu
+#define PACK_MASK_8            0xffu
 #define PACK_PART_32(w, place) PTX_U32(w, place)
 #define PACK_PART_16(w, place) PTX_U16(w, place)
-#define PACK_PART_8(w, place) PTX_U16(w, place)
+#define PACK_PART_8(w, place)  PTX_U16(w, place)
 PACK(64, 32, 2)
 PACK(64, 16, 4)
 PACK(32, 16, 2)

@@ -7,26 +7,27 @@
 
 #include <math.h>
 
-// --- integers to integers: the low bits of the source register as its type, into the destination register ---
+// --- integers to integers: the low bits of the source register as its type, into the destination register
+// ---
 
 #define EXT1(name, T, S, D) PTX_UNARY(EXT_##name, D, S, (T)x)
-#define EXT3(t, T, r, S) EXT1(t##_##r##_16, T, S, ptx_u16) EXT1(t##_##r##_32, T, S, ptx_u32) EXT1(t##_##r##_64, T, S, ptx_u64)
-EXT3(u8, uint8_t, 16, ptx_u16) EXT3(u8, uint8_t, 32, ptx_u32) EXT3(u8, uint8_t, 64, ptx_u64)
-EXT3(s8, int8_t, 16, ptx_u16) EXT3(s8, int8_t, 32, ptx_u32) EXT3(s8, int8_t, 64, ptx_u64)
-EXT3(u16, uint16_t, 16, ptx_u16) EXT3(u16, uint16_t, 32, ptx_u32) EXT3(u16, uint16_t, 64, ptx_u64)
-EXT3(s16, int16_t, 16, ptx_u16) EXT3(s16, int16_t, 32, ptx_u32) EXT3(s16, int16_t, 64, ptx_u64)
-EXT3(u32, uint32_t, 32, ptx_u32) EXT3(u32, uint32_t, 64, ptx_u64)
-EXT3(s32, int32_t, 32, ptx_u32) EXT3(s32, int32_t, 64, ptx_u64)
-EXT3(u64, uint64_t, 64, ptx_u64) EXT3(s64, int64_t, 64, ptx_u64)
+#define EXT3(t, T, r, S)                                                                                     \
+    EXT1(t##_##r##_16, T, S, ptx_u16) EXT1(t##_##r##_32, T, S, ptx_u32) EXT1(t##_##r##_64, T, S, ptx_u64)
+EXT3(u8, uint8_t, 16, ptx_u16)
+EXT3(u8, uint8_t, 32, ptx_u32) EXT3(u8, uint8_t, 64, ptx_u64) EXT3(s8, int8_t, 16, ptx_u16)
+    EXT3(s8, int8_t, 32, ptx_u32) EXT3(s8, int8_t, 64, ptx_u64) EXT3(u16, uint16_t, 16, ptx_u16)
+        EXT3(u16, uint16_t, 32, ptx_u32) EXT3(u16, uint16_t, 64, ptx_u64) EXT3(s16, int16_t, 16, ptx_u16)
+            EXT3(s16, int16_t, 32, ptx_u32) EXT3(s16, int16_t, 64, ptx_u64) EXT3(u32, uint32_t, 32, ptx_u32)
+                EXT3(u32, uint32_t, 64, ptx_u64) EXT3(s32, int32_t, 32, ptx_u32)
+                    EXT3(s32, int32_t, 64, ptx_u64) EXT3(u64, uint64_t, 64, ptx_u64)
+                        EXT3(s64, int64_t, 64, ptx_u64)
 
-// --- the common conversions with floats ---
+    // --- the common conversions with floats ---
 
-PTX_UNARY(CVT_f32_s32, ptx_f32, ptx_s32, (float)x)
-PTX_UNARY(CVT_f32_u32, ptx_f32, ptx_u32, (float)x)
-PTX_UNARY(CVT_f64_s32, ptx_f64, ptx_s32, (double)x)
-PTX_UNARY(CVT_f64_u32, ptx_f64, ptx_u32, (double)x)
-PTX_UNARY(CVT_f64_f32, ptx_f64, ptx_f32, (double)x)
-PTX_HANDLER(h_CVT_f32_f64)
+    PTX_UNARY(CVT_f32_s32, ptx_f32, ptx_s32, (float)x) PTX_UNARY(CVT_f32_u32, ptx_f32, ptx_u32, (float)x)
+        PTX_UNARY(CVT_f64_s32, ptx_f64, ptx_s32, (double)x)
+            PTX_UNARY(CVT_f64_u32, ptx_f64, ptx_u32, (double)x)
+                PTX_UNARY(CVT_f64_f32, ptx_f64, ptx_f32, (double)x) PTX_HANDLER(h_CVT_f32_f64)
 {
     PTX_RESULT(ptx_u32);
     const ptx_f64 *a = PTX_AT(ptx_f64, w, in->a);
@@ -79,12 +80,15 @@ struct number { // a source value: an integer, or a double that holds it exactly
 
 static uint64_t lane_bits(const struct ptx_warp *w, int32_t place, unsigned cls, int lane)
 {
-    return cls == PC_16 ? PTX_U16(w, place)[lane] : cls == PC_32 ? PTX_U32(w, place)[lane] : PTX_U64(w, place)[lane];
+    return cls == PC_16   ? PTX_U16(w, place)[lane]
+           : cls == PC_32 ? PTX_U32(w, place)[lane]
+                          : PTX_U64(w, place)[lane];
 }
 
 static struct number read_number(unsigned type, uint64_t bits, bool ftz)
 {
-    struct number n = {.is_float = ptx_types[type].kind == PK_FLOAT, .is_signed = ptx_types[type].kind == PK_SIGNED};
+    struct number n = {.is_float = ptx_types[type].kind == PK_FLOAT,
+                       .is_signed = ptx_types[type].kind == PK_SIGNED};
     switch (type) {
     case PT_U8: n.bits = (uint8_t)bits; break;
     case PT_S8: n.bits = (uint64_t)(int8_t)bits; break;
@@ -111,12 +115,16 @@ static double integral(double v, enum ptx_round mode)
     }
 }
 
-struct limits { int64_t least; uint64_t most; };
+struct limits {
+    int64_t least;
+    uint64_t most;
+};
 static struct limits limits_of(unsigned type)
 {
     const unsigned bits = ptx_types[type].bytes * 8u;
     if (ptx_types[type].kind == PK_SIGNED)
-        return (struct limits){bits == 64 ? INT64_MIN : -((int64_t)1 << (bits - 1)), ((uint64_t)1 << (bits - 1)) - 1};
+        return (struct limits){bits == 64 ? INT64_MIN : -((int64_t)1 << (bits - 1)),
+                               ((uint64_t)1 << (bits - 1)) - 1};
     return (struct limits){0, bits == 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1};
 }
 
@@ -124,7 +132,9 @@ static uint64_t float_to_int(double v, unsigned source, unsigned dest, enum ptx_
 {
     const struct limits l = limits_of(dest);
     if (v != v) // zero, but for doubles and 64-bit results the lone top bit
-        return source != PT_F64 && ptx_types[dest].bytes < 8 ? 0 : ptx_types[dest].kind == PK_SIGNED ? (uint64_t)l.least : (uint64_t)1 << (ptx_types[dest].bytes * 8 - 1);
+        return source != PT_F64 && ptx_types[dest].bytes < 8 ? 0
+               : ptx_types[dest].kind == PK_SIGNED           ? (uint64_t)l.least
+                                                             : (uint64_t)1 << (ptx_types[dest].bytes * 8 - 1);
     v = integral(v, mode);
     if (v <= (double)l.least)
         return (uint64_t)l.least;
@@ -133,7 +143,8 @@ static uint64_t float_to_int(double v, unsigned source, unsigned dest, enum ptx_
     return v < 0 ? (uint64_t)(int64_t)v : (uint64_t)v;
 }
 
-// The nearest double at or below in magnitude with its last bit set when something was lost: rounding it again is as good as once.
+// The nearest double at or below in magnitude with its last bit set when something was lost: rounding it
+// again is as good as once.
 static double odd_double(const struct number *n)
 {
     bool negative = n->is_signed && (int64_t)n->bits < 0;
@@ -203,7 +214,8 @@ static uint64_t convert(unsigned source, unsigned dest, uint64_t bits, unsigned 
 
 PTX_HANDLER(h_CVT_ANY)
 {
-    const unsigned source = PTX_CVT_SOURCE(in->imm), dest = PTX_CVT_DEST(in->imm), from = PTX_CVT_SOURCE_CLASS(in->imm), to = PTX_CVT_DEST_CLASS(in->imm);
+    const unsigned source = PTX_CVT_SOURCE(in->imm), dest = PTX_CVT_DEST(in->imm),
+                   from = PTX_CVT_SOURCE_CLASS(in->imm), to = PTX_CVT_DEST_CLASS(in->imm);
     for (uint32_t m = w->mask; m; m &= m - 1) {
         const int lane = __builtin_ctz(m);
         const uint64_t v = convert(source, dest, lane_bits(w, in->a, from, lane), in->sub);
@@ -239,7 +251,8 @@ static uint32_t to_e4m3(double v)
         else
             high = mid;
     }
-    double below = v - e4m3_value(low), above = e4m3_value(high) - v; // beyond the largest value the result is that
+    double below = v - e4m3_value(low),
+           above = e4m3_value(high) - v; // beyond the largest value the result is that
     bool up = above < below || (above == below && low & 1);
     return sign | (up ? high : low);
 }
@@ -268,7 +281,8 @@ PTX_HANDLER(h_CVT_PAIR)
     for (uint32_t m = w->mask; m; m &= m - 1) {
         const int lane = __builtin_ctz(m);
         const bool ftz = in->sub & PTX_FTZ;
-        const uint32_t v = small_from(ptx_float32(ftz ? ptx_flush(a[lane]) : a[lane]), dest, in->sub) << width |
+        const uint32_t v = small_from(ptx_float32(ftz ? ptx_flush(a[lane]) : a[lane]), dest, in->sub)
+                               << width |
                            small_from(ptx_float32(ftz ? ptx_flush(b[lane]) : b[lane]), dest, in->sub);
         if (width == 8)
             PTX_U16(w, in->d)[lane] = (uint16_t)v;
@@ -286,8 +300,9 @@ PTX_HANDLER(h_CVT_UNPAIR)
         const int lane = __builtin_ctz(m);
         if (source == PT_F16X2) {
             const uint32_t v = PTX_U32(w, in->a)[lane];
-            PTX_U16(w, in->d)[lane] = (uint16_t)(small_from(ptx_from_f16((uint16_t)(v >> 16)), dest, in->sub) << 8 |
-                                                 small_from(ptx_from_f16((uint16_t)v), dest, in->sub));
+            PTX_U16(w, in->d)
+            [lane] = (uint16_t)(small_from(ptx_from_f16((uint16_t)(v >> 16)), dest, in->sub) << 8 |
+                                small_from(ptx_from_f16((uint16_t)v), dest, in->sub));
             continue;
         }
         uint32_t out = 0;

@@ -76,8 +76,10 @@ PTX_HANDLER(h_BRX)
 
 static const uint32_t lane_bytes[PC_COUNT] = {0, 2, 4, 8};
 
-// A function keeps its registers at one place of the register file. A lane that enters it again puts the outer activation's aside.
-static bool save_registers(struct ptx_warp *w, const struct ptx_function *f, uint32_t lane, struct ptx_return *r)
+// A function keeps its registers at one place of the register file. A lane that enters it again puts the
+// outer activation's aside.
+static bool save_registers(struct ptx_warp *w, const struct ptx_function *f, uint32_t lane,
+                           struct ptx_return *r)
 {
     size_t size = f->class_count[PC_PRED];
     for (int c = PC_16; c < PC_COUNT; c++)
@@ -93,20 +95,24 @@ static bool save_registers(struct ptx_warp *w, const struct ptx_function *f, uin
     uint8_t *to = s->bytes;
     for (int c = PC_16; c < PC_COUNT; c++)
         for (uint32_t i = 0; i < f->class_count[c]; i++, to += lane_bytes[c])
-            memcpy(to, w->rf + f->frame_place + f->class_base[c] + ((size_t)i * PTX_LANES + lane) * lane_bytes[c], lane_bytes[c]);
+            memcpy(to,
+                   w->rf + f->frame_place + f->class_base[c] + ((size_t)i * PTX_LANES + lane) * lane_bytes[c],
+                   lane_bytes[c]);
     for (uint32_t i = 0; i < f->class_count[PC_PRED]; i++)
         *to++ = PTX_P(w, f->frame_place + (int32_t)(f->class_base[PC_PRED] + i * 4)) >> lane & 1;
     r->saved = s;
     return true;
 }
 
-static void restore_registers(struct ptx_warp *w, const struct ptx_function *f, uint32_t lane, struct ptx_return *r)
+static void restore_registers(struct ptx_warp *w, const struct ptx_function *f, uint32_t lane,
+                              struct ptx_return *r)
 {
     struct ptx_saved *s = r->saved;
     const uint8_t *from = s->bytes;
     for (int c = PC_16; c < PC_COUNT; c++)
         for (uint32_t i = 0; i < f->class_count[c]; i++, from += lane_bytes[c])
-            memcpy(w->rf + f->frame_place + f->class_base[c] + ((size_t)i * PTX_LANES + lane) * lane_bytes[c], from, lane_bytes[c]);
+            memcpy(w->rf + f->frame_place + f->class_base[c] + ((size_t)i * PTX_LANES + lane) * lane_bytes[c],
+                   from, lane_bytes[c]);
     for (uint32_t i = 0; i < f->class_count[PC_PRED]; i++, from++) {
         ptx_u32 *p = &PTX_P(w, f->frame_place + (int32_t)(f->class_base[PC_PRED] + i * 4));
         *p = (*p & ~(1u << lane)) | (uint32_t)*from << lane;
@@ -118,7 +124,8 @@ static void restore_registers(struct ptx_warp *w, const struct ptx_function *f, 
     r->saved = NULL;
 }
 
-static const struct ptx_insn *builtin(struct ptx_warp *w, const struct ptx_insn *in, const struct ptx_call *call)
+static const struct ptx_insn *builtin(struct ptx_warp *w, const struct ptx_insn *in,
+                                      const struct ptx_call *call)
 {
     uint64_t args[5][PTX_LANES];
     uint32_t result32[PTX_LANES];
@@ -127,7 +134,9 @@ static const struct ptx_insn *builtin(struct ptx_warp *w, const struct ptx_insn 
     for (uint32_t m = w->mask; m; m &= m - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(m);
         for (uint32_t k = 0; k < call->arg_count && k < 5; k++)
-            memcpy(&args[k][lane], w->local + (size_t)lane * w->local_bytes + frame[lane] + call->args[k].offset, call->args[k].size > 8 ? 8 : call->args[k].size);
+            memcpy(&args[k][lane],
+                   w->local + (size_t)lane * w->local_bytes + frame[lane] + call->args[k].offset,
+                   call->args[k].size > 8 ? 8 : call->args[k].size);
     }
     uint64_t result64[PTX_LANES] = {0};
     switch (call->target->builtin) {
@@ -140,7 +149,8 @@ static const struct ptx_insn *builtin(struct ptx_warp *w, const struct ptx_insn 
     case PTX_BUILTIN_ASSERTFAIL:
         for (uint32_t m = w->mask; m; m &= m - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(m);
-            ptx_print_assert(w, in, lane, args[0][lane], args[1][lane], (uint32_t)args[2][lane], args[3][lane]);
+            ptx_print_assert(w, in, lane, args[0][lane], args[1][lane], (uint32_t)args[2][lane],
+                             args[3][lane]);
         }
         return ptx_fault_lane(w, in, PTX_FAULT_ASSERT, 0, (uint32_t)__builtin_ctz(w->mask));
     case PTX_BUILTIN_MALLOC:
@@ -150,21 +160,23 @@ static const struct ptx_insn *builtin(struct ptx_warp *w, const struct ptx_insn 
     case PTX_BUILTIN_FREE:
         for (uint32_t m = w->mask; m; m &= m - 1)
             if (!ptx_heap_free(args[0][__builtin_ctz(m)]))
-                return ptx_fault_lane(w, in, PTX_FAULT_ADDRESS, args[0][__builtin_ctz(m)], (uint32_t)__builtin_ctz(m));
+                return ptx_fault_lane(w, in, PTX_FAULT_ADDRESS, args[0][__builtin_ctz(m)],
+                                      (uint32_t)__builtin_ctz(m));
         break;
     default: return ptx_fault_lane(w, in, PTX_FAULT_INSTRUCTION, 0, (uint32_t)__builtin_ctz(w->mask));
     }
     for (uint32_t m = w->mask; m && call->result_count; m &= m - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(m);
-        memcpy(w->local + (size_t)lane * w->local_bytes + frame[lane] + call->results[0].offset, &result64[lane],
-               call->results[0].size > 8 ? 8 : call->results[0].size);
+        memcpy(w->local + (size_t)lane * w->local_bytes + frame[lane] + call->results[0].offset,
+               &result64[lane], call->results[0].size > 8 ? 8 : call->results[0].size);
     }
     return PTX_NEXT(in);
 }
 
 static bool fits(const struct ptx_call *call, const struct ptx_function *f)
 {
-    if (f->is_entry || !f->is_defined || call->arg_count != f->param_count || call->result_count != f->result_count)
+    if (f->is_entry || !f->is_defined || call->arg_count != f->param_count ||
+        call->result_count != f->result_count)
         return false;
     for (uint32_t i = 0; i < f->param_count; i++)
         if (call->args[i].size != f->params[i].size)
@@ -175,7 +187,8 @@ static bool fits(const struct ptx_call *call, const struct ptx_function *f)
     return true;
 }
 
-static const struct ptx_insn *enter(struct ptx_warp *w, const struct ptx_insn *in, const struct ptx_call *call, const struct ptx_function *f)
+static const struct ptx_insn *enter(struct ptx_warp *w, const struct ptx_insn *in,
+                                    const struct ptx_call *call, const struct ptx_function *f)
 {
     const uint32_t first = (uint32_t)__builtin_ctz(w->mask);
     if (w->depth >= w->k->run->func->call_depth)
@@ -193,7 +206,8 @@ static const struct ptx_insn *enter(struct ptx_warp *w, const struct ptx_insn *i
             return ptx_fault_lane(w, in, PTX_FAULT_STACK, 0, lane);
         uint8_t *local = w->local + (size_t)lane * w->local_bytes;
         for (uint32_t k = 0; k < f->param_count; k++)
-            memcpy(local + inner + f->params[k].offset, local + frame[lane] + call->args[k].offset, f->params[k].size);
+            memcpy(local + inner + f->params[k].offset, local + frame[lane] + call->args[k].offset,
+                   f->params[k].size);
         frame[lane] = inner;
         w->top[lane] = inner + f->local_bytes;
     }
@@ -215,7 +229,10 @@ static const struct ptx_function *function_at(const struct ptx_warp *w, uint64_t
 {
     const struct ptx_module *m = w->k->run->func->module;
     uint64_t index = (address & UINT32_MAX) / 16 - 1;
-    return address >> PTX_WINDOW_SHIFT == PTX_WINDOW_FUNC && !(address & 15) && (address & UINT32_MAX) && index < m->func_count ? m->funcs[index] : NULL;
+    return address >> PTX_WINDOW_SHIFT == PTX_WINDOW_FUNC && !(address & 15) && (address & UINT32_MAX) &&
+                   index < m->func_count
+               ? m->funcs[index]
+               : NULL;
 }
 
 PTX_HANDLER(h_CALL_INDIRECT)
@@ -254,7 +271,8 @@ PTX_HANDLER(h_RET)
         const struct ptx_call *call = (const struct ptx_call *)(uintptr_t)r->call->imm;
         uint8_t *local = w->local + (size_t)lane * w->local_bytes;
         for (uint32_t k = 0; k < f->result_count; k++)
-            memcpy(local + r->frame + call->results[k].offset, local + frame[lane] + f->results[k].offset, f->results[k].size);
+            memcpy(local + r->frame + call->results[k].offset, local + frame[lane] + f->results[k].offset,
+                   f->results[k].size);
         frame[lane] = r->frame;
         w->top[lane] = r->top;
         if (r->saved)
@@ -279,7 +297,10 @@ PTX_HANDLER(h_EXIT)
     return ptx_exit_lanes(w);
 }
 PTX_HANDLER(h_TRAP) { return ptx_fault_lane(w, in, PTX_FAULT_TRAP, 0, (uint32_t)__builtin_ctz(w->mask)); }
-PTX_HANDLER(h_BRKPT) { return ptx_fault_lane(w, in, PTX_FAULT_INSTRUCTION, 0, (uint32_t)__builtin_ctz(w->mask)); }
+PTX_HANDLER(h_BRKPT)
+{
+    return ptx_fault_lane(w, in, PTX_FAULT_INSTRUCTION, 0, (uint32_t)__builtin_ctz(w->mask));
+}
 
 // --- registers that are read when asked ---
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Handlers: arithmetic and comparison of f16, bf16 and their pairs.
 //
-// Each lane is widened to f32, which holds both formats exactly, computed there (a fused multiply-add in f64, rounded to odd) and rounded once.
+// Each lane is widened to f32, which holds both formats exactly, computed there (a fused multiply-add in f64,
+// rounded to odd) and rounded once.
 #include "ptx_float_lower.h"
 #include "ptx_ops.h"
 
@@ -42,7 +43,8 @@ static uint16_t min_max(uint16_t a, uint16_t b, unsigned sub)
         if ((x != x && y != y) || sub & PTX_H_NAN)
             return 0x7fff;
         a = x != x ? b : a;
-    } else if ((sub & PTX_H_OP) == PTX_H_MIN ? y < x || (x == y && b >> 15) : y > x || (x == y && !(b >> 15))) {
+    } else if ((sub & PTX_H_OP) == PTX_H_MIN ? y < x || (x == y && b >> 15)
+                                             : y > x || (x == y && !(b >> 15))) {
         a = b;
     }
     if (sub & PTX_H_FTZ && !(sub & PTX_H_BF16) && !(a & 0x7c00))
@@ -67,7 +69,8 @@ static uint16_t operate(uint16_t a, uint16_t b, uint16_t c, unsigned sub)
     }
 }
 
-static inline const struct ptx_insn *run(struct ptx_warp *w, const struct ptx_insn *in, int32_t pb, int32_t pc)
+static inline const struct ptx_insn *run(struct ptx_warp *w, const struct ptx_insn *in, int32_t pb,
+                                         int32_t pc)
 {
     const unsigned sub = in->sub;
     for (uint32_t m = w->mask; m; m &= m - 1) {
@@ -75,7 +78,9 @@ static inline const struct ptx_insn *run(struct ptx_warp *w, const struct ptx_in
         if (sub & PTX_H_PAIR) {
             const uint32_t a = PTX_U32(w, in->a)[i], b = PTX_U32(w, pb)[i], c = PTX_U32(w, pc)[i];
             const uint32_t low = operate((uint16_t)a, (uint16_t)b, (uint16_t)c, sub);
-            PTX_U32(w, in->d)[i] = low | (uint32_t)operate((uint16_t)(a >> 16), (uint16_t)(b >> 16), (uint16_t)(c >> 16), sub) << 16;
+            PTX_U32(w, in->d)
+            [i] = low | (uint32_t)operate((uint16_t)(a >> 16), (uint16_t)(b >> 16), (uint16_t)(c >> 16), sub)
+                            << 16;
         } else {
             PTX_U16(w, in->d)[i] = operate(PTX_U16(w, in->a)[i], PTX_U16(w, pb)[i], PTX_U16(w, pc)[i], sub);
         }
@@ -90,7 +95,8 @@ PTX_HANDLER(h_HALF_3) { return run(w, in, in->b, in->c); }
 
 static bool related(const struct ptx_insn *in, uint16_t a, uint16_t b)
 {
-    const unsigned sub = (in->imm & 8 ? (unsigned)PTX_H_BF16 : 0) | (in->sub & PTX_SETP_FTZ ? (unsigned)PTX_H_FTZ : 0);
+    const unsigned sub =
+        (in->imm & 8 ? (unsigned)PTX_H_BF16 : 0) | (in->sub & PTX_SETP_FTZ ? (unsigned)PTX_H_FTZ : 0);
     const float x = widen(a, sub), y = widen(b, sub);
     switch (in->imm & 7) {
     case PTX_REL_EQ: return x == y;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Handlers: loads and stores of every space, address conversions.
 //
-// Each access first turns the lanes' addresses into host pointers, checking all of them in one loop against the space or the range that
-// served this instruction last; only when one of them fails are the lanes looked at singly. Then the elements move.
+// Each access first turns the lanes' addresses into host pointers, checking all of them in one loop against
+// the space or the range that served this instruction last; only when one of them fails are the lanes looked
+// at singly. Then the elements move.
 #include "ptx_mem.h"
 #include "ptx_ops.h"
 #include "ptx_run.h"
@@ -45,7 +46,8 @@ static inline bool all_within(const ptx_u64 *p, uint64_t start, uint64_t limit, 
     return !bad && !(low & (size - 1));
 }
 
-static bool singly(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, ptx_u64 *p, uint32_t size, bool write)
+static bool singly(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, ptx_u64 *p, uint32_t size,
+                   bool write)
 {
     for (uint32_t m = w->mask; m; m &= m - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(m);
@@ -61,7 +63,8 @@ static bool singly(struct ptx_warp *w, const struct ptx_insn *in, unsigned space
     return true;
 }
 
-static inline bool to_host(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, ptx_u64 *p, uint32_t size, bool write)
+static inline bool to_host(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, ptx_u64 *p,
+                           uint32_t size, bool write)
 {
     read_addresses(w, in, p);
     switch (space) {
@@ -88,7 +91,8 @@ static inline bool to_host(struct ptx_warp *w, const struct ptx_insn *in, unsign
         break;
     default: { // global, and generic addresses that are
         const struct ptx_range_cache *r = ptx_range_slot(w, in);
-        if (r->end - r->start >= size && (r->write || !write) && all_within(p, r->start, r->end - r->start - size, size))
+        if (r->end - r->start >= size && (r->write || !write) &&
+            all_within(p, r->start, r->end - r->start - size, size))
             return true;
     }
     }
@@ -97,13 +101,13 @@ static inline bool to_host(struct ptx_warp *w, const struct ptx_insn *in, unsign
 
 // --- elements ---
 
-#define LOAD(TM, TR) \
-    do { \
-        TR spare[PTX_LANES], *d = w->mask == PTX_FULL ? PTX_AT(TR, w, place) : spare; \
-        for (int i = 0; i < PTX_LANES; i++) \
-            d[i] = (TR) * (const TM *)(uintptr_t)(p[i] + at); \
-        if (d == spare) \
-            PTX_BLEND(w->rf + place, spare, w->mask); \
+#define LOAD(TM, TR)                                                                                         \
+    do {                                                                                                     \
+        TR spare[PTX_LANES], *d = w->mask == PTX_FULL ? PTX_AT(TR, w, place) : spare;                        \
+        for (int i = 0; i < PTX_LANES; i++)                                                                  \
+            d[i] = (TR) * (const TM *)(uintptr_t)(p[i] + at);                                                \
+        if (d == spare)                                                                                      \
+            PTX_BLEND(w->rf + place, spare, w->mask);                                                        \
     } while (0)
 
 typedef uint8_t __attribute__((may_alias)) ptx_u8;
@@ -130,20 +134,21 @@ RACY static void load_element(struct ptx_warp *w, unsigned kind, int32_t place, 
     }
 }
 
-#define STORE(TM, TR) \
-    do { \
-        const TR *s = PTX_AT(TR, w, place); \
-        if (w->mask == PTX_FULL) \
-            for (int i = 0; i < PTX_LANES; i++) \
-                *(TM *)(uintptr_t)(p[i] + at) = (TM)s[i]; \
-        else \
-            for (uint32_t m = w->mask; m; m &= m - 1) { \
-                int i = __builtin_ctz(m); \
-                *(TM *)(uintptr_t)(p[i] + at) = (TM)s[i]; \
-            } \
+#define STORE(TM, TR)                                                                                        \
+    do {                                                                                                     \
+        const TR *s = PTX_AT(TR, w, place);                                                                  \
+        if (w->mask == PTX_FULL)                                                                             \
+            for (int i = 0; i < PTX_LANES; i++)                                                              \
+                *(TM *)(uintptr_t)(p[i] + at) = (TM)s[i];                                                    \
+        else                                                                                                 \
+            for (uint32_t m = w->mask; m; m &= m - 1) {                                                      \
+                int i = __builtin_ctz(m);                                                                    \
+                *(TM *)(uintptr_t)(p[i] + at) = (TM)s[i];                                                    \
+            }                                                                                                \
     } while (0)
 
-RACY static void store_element(struct ptx_warp *w, unsigned kind, int32_t place, const ptx_u64 *p, uint64_t at)
+RACY static void store_element(struct ptx_warp *w, unsigned kind, int32_t place, const ptx_u64 *p,
+                               uint64_t at)
 {
     switch (kind) {
     case PTX_M_U8_16: STORE(ptx_u8, ptx_u16); break;
@@ -213,7 +218,8 @@ static inline uint64_t consecutive(const ptx_u64 *a, uint64_t stride)
 
 static inline bool in_range(const struct ptx_range_cache *r, uint64_t address, uint64_t size, bool write)
 {
-    return r->end - r->start >= size && address - r->start <= r->end - r->start - size && (r->write || !write) && !(address & 3);
+    return r->end - r->start >= size && address - r->start <= r->end - r->start - size &&
+           (r->write || !write) && !(address & 3);
 }
 
 RACY static const struct ptx_insn *h_LD_GLOBAL_32(struct ptx_warp *w, const struct ptx_insn *in)
@@ -242,7 +248,8 @@ RACY static const struct ptx_insn *h_ST_GLOBAL_32(struct ptx_warp *w, const stru
     if (w->mask == PTX_FULL) {
         const ptx_u64 *a = PTX_U64(w, in->a);
         const uint64_t first = a[0] + (uint64_t)in->imm;
-        if (a[1] - a[0] == 4 && consecutive(a, 4) && in_range(ptx_range_slot(w, in), first, 4 * PTX_LANES, true)) {
+        if (a[1] - a[0] == 4 && consecutive(a, 4) &&
+            in_range(ptx_range_slot(w, in), first, 4 * PTX_LANES, true)) {
             memcpy((void *)(uintptr_t)first, w->rf + in->d, 4 * PTX_LANES);
             return PTX_NEXT(in);
         }
@@ -366,7 +373,8 @@ PTX_HANDLER(h_ISSPACEP)
     uint32_t bits = 0;
     for (int i = 0; i < PTX_LANES; i++) {
         uint64_t window = a[i] >> PTX_WINDOW_SHIFT;
-        bool special = window >= PTX_WINDOW_SHARED && window <= PTX_WINDOW_FUNC, yes = in->imm ? window == (uint64_t)in->imm : !special;
+        bool special = window >= PTX_WINDOW_SHARED && window <= PTX_WINDOW_FUNC,
+             yes = in->imm ? window == (uint64_t)in->imm : !special;
         if (in->sub) { // const: inside a .const variable of the module
             const struct ptx_module *m = w->k->run->func->module;
             yes = false;
@@ -385,7 +393,8 @@ PTX_HANDLER(h_PREFETCH)
     return PTX_NEXT(in);
 }
 
-// cp.async copies at once: shared at a (32- or 64-bit address register), global at b + imm; `width` bytes, of which c (no place: all) are read.
+// cp.async copies at once: shared at a (32- or 64-bit address register), global at b + imm; `width` bytes, of
+// which c (no place: all) are read.
 PTX_HANDLER(h_CP_ASYNC)
 {
     for (uint32_t m = w->mask; m; m &= m - 1) {
@@ -394,7 +403,9 @@ PTX_HANDLER(h_CP_ASYNC)
         uint32_t want = in->width, bytes = in->c == PTX_NO_PLACE ? want : PTX_U32(w, in->c)[lane];
         bytes = bytes > want ? want : bytes;
         uint8_t *d = ptx_resolve(w, in, PTX_A_SHARED, to + (uint64_t)(int64_t)in->e[0], want, true, lane);
-        uint8_t *s = d && bytes ? ptx_resolve(w, in, PTX_A_GLOBAL, PTX_U64(w, in->b)[lane] + (uint64_t)in->imm, want, false, lane) : d;
+        uint8_t *s = d && bytes ? ptx_resolve(w, in, PTX_A_GLOBAL,
+                                              PTX_U64(w, in->b)[lane] + (uint64_t)in->imm, want, false, lane)
+                                : d;
         if (!s)
             return NULL;
         memcpy(d, s, bytes);

@@ -103,7 +103,8 @@ static const struct ptx_insn *shuffle(struct ptx_warp *w, const struct ptx_insn 
 PTX_HANDLER(h_SHFL) { return together(w, in, in->e[0]) ? shuffle(w, in) : ptx_pick(w); }
 PTX_HANDLER(h_SHFL_OLD) { return shuffle(w, in); } // without .sync: the lanes that happen to be together
 
-static void vote_of(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lanes, uint32_t votes, uint32_t there)
+static void vote_of(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lanes, uint32_t votes,
+                    uint32_t there)
 {
     const uint32_t yes = votes & there;
     const unsigned mode = in->sub & PTX_VOTE_MODE;
@@ -113,7 +114,9 @@ static void vote_of(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane
         ptx_blend32(w->rf + in->d, v, lanes);
         return;
     }
-    const bool result = mode == PTX_VOTE_ALL ? yes == there : mode == PTX_VOTE_ANY ? yes != 0 : !yes || yes == there;
+    const bool result = mode == PTX_VOTE_ALL   ? yes == there
+                        : mode == PTX_VOTE_ANY ? yes != 0
+                                               : !yes || yes == there;
     ptx_u32 *d = &PTX_P(w, in->d);
     *d = result ? *d | lanes : *d & ~lanes;
 }

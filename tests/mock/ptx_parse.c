@@ -9,15 +9,18 @@
 #include <string.h>
 
 const struct ptx_type_info ptx_types[PT_COUNT] = {
-    [PT_NONE] = {"", 0, PK_BITS},        [PT_PRED] = {"pred", 0, PK_PRED},
-    [PT_B8] = {"b8", 1, PK_BITS},        [PT_U8] = {"u8", 1, PK_UNSIGNED},   [PT_S8] = {"s8", 1, PK_SIGNED},
-    [PT_B16] = {"b16", 2, PK_BITS},      [PT_U16] = {"u16", 2, PK_UNSIGNED}, [PT_S16] = {"s16", 2, PK_SIGNED},
-    [PT_F16] = {"f16", 2, PK_FLOAT},     [PT_BF16] = {"bf16", 2, PK_FLOAT},
-    [PT_B32] = {"b32", 4, PK_BITS},      [PT_U32] = {"u32", 4, PK_UNSIGNED}, [PT_S32] = {"s32", 4, PK_SIGNED},
-    [PT_F32] = {"f32", 4, PK_FLOAT},     [PT_F16X2] = {"f16x2", 4, PK_FLOAT}, [PT_BF16X2] = {"bf16x2", 4, PK_FLOAT},
-    [PT_TF32] = {"tf32", 4, PK_BITS},    [PT_U16X2] = {"u16x2", 4, PK_UNSIGNED}, [PT_S16X2] = {"s16x2", 4, PK_SIGNED},
-    [PT_B64] = {"b64", 8, PK_BITS},      [PT_U64] = {"u64", 8, PK_UNSIGNED}, [PT_S64] = {"s64", 8, PK_SIGNED},
-    [PT_F64] = {"f64", 8, PK_FLOAT},     [PT_B128] = {"b128", 16, PK_BITS},
+    [PT_NONE] = {"", 0, PK_BITS},         [PT_PRED] = {"pred", 0, PK_PRED},
+    [PT_B8] = {"b8", 1, PK_BITS},         [PT_U8] = {"u8", 1, PK_UNSIGNED},
+    [PT_S8] = {"s8", 1, PK_SIGNED},       [PT_B16] = {"b16", 2, PK_BITS},
+    [PT_U16] = {"u16", 2, PK_UNSIGNED},   [PT_S16] = {"s16", 2, PK_SIGNED},
+    [PT_F16] = {"f16", 2, PK_FLOAT},      [PT_BF16] = {"bf16", 2, PK_FLOAT},
+    [PT_B32] = {"b32", 4, PK_BITS},       [PT_U32] = {"u32", 4, PK_UNSIGNED},
+    [PT_S32] = {"s32", 4, PK_SIGNED},     [PT_F32] = {"f32", 4, PK_FLOAT},
+    [PT_F16X2] = {"f16x2", 4, PK_FLOAT},  [PT_BF16X2] = {"bf16x2", 4, PK_FLOAT},
+    [PT_TF32] = {"tf32", 4, PK_BITS},     [PT_U16X2] = {"u16x2", 4, PK_UNSIGNED},
+    [PT_S16X2] = {"s16x2", 4, PK_SIGNED}, [PT_B64] = {"b64", 8, PK_BITS},
+    [PT_U64] = {"u64", 8, PK_UNSIGNED},   [PT_S64] = {"s64", 8, PK_SIGNED},
+    [PT_F64] = {"f64", 8, PK_FLOAT},      [PT_B128] = {"b128", 16, PK_BITS},
     [PT_E4M3X2] = {"e4m3x2", 2, PK_BITS}, [PT_E5M2X2] = {"e5m2x2", 2, PK_BITS},
 };
 
@@ -40,7 +43,8 @@ enum ptx_type ptx_type_named(const char *text, size_t size)
     return PT_NONE;
 }
 
-static void fail_va(struct ptx_parser *p, int error, unsigned line, unsigned column, const char *format, va_list args)
+static void fail_va(struct ptx_parser *p, int error, unsigned line, unsigned column, const char *format,
+                    va_list args)
 {
     if (p->failed)
         return;
@@ -96,7 +100,8 @@ static void describe(const struct ptx_token *t, char *out, size_t size)
     else if (t->kind == TK_PUNCT)
         snprintf(out, size, "'%c'", t->punct > 255 ? (int)(t->punct >> 8) : (int)t->punct);
     else
-        snprintf(out, size, "%s%.*s", t->kind == TK_DOT ? "." : "", t->size > 60 ? 60 : (int)t->size, t->kind >= TK_INT ? "a number or string" : t->text);
+        snprintf(out, size, "%s%.*s", t->kind == TK_DOT ? "." : "", t->size > 60 ? 60 : (int)t->size,
+                 t->kind >= TK_INT ? "a number or string" : t->text);
     if (t->kind == TK_INT || t->kind == TK_FLOAT)
         snprintf(out, size, "a number");
     if (t->kind == TK_STRING)
@@ -188,7 +193,8 @@ static void target(struct ptx_parser *p, unsigned device_sm)
                 sm = sm * 10 + (unsigned)(t.text[i] - '0');
             p->m->target_sm = sm;
             if (sm > device_sm)
-                ptx_fail(p, -EINVAL, t.line, t.column, "the module is for sm_%u, the device is sm_%u", sm, device_sm);
+                ptx_fail(p, -EINVAL, t.line, t.column, "the module is for sm_%u, the device is sm_%u", sm,
+                         device_sm);
         }
     } while (ptx_accept(p, ','));
 }
@@ -251,10 +257,11 @@ static void performance_directives(struct ptx_parser *p, struct ptx_function *f)
             f->max_threads = total && total < 1024 ? (uint32_t)total : 1024;
         } else if (ptx_accept_dot(p, "reqnctapercluster")) {
             three(p, f->cluster, 1u << 16);
-        } else if (ptx_accept_dot(p, "minnctapersm") || ptx_accept_dot(p, "maxnctapersm") || ptx_accept_dot(p, "maxnreg") ||
-                   ptx_accept_dot(p, "maxclusterrank")) {
+        } else if (ptx_accept_dot(p, "minnctapersm") || ptx_accept_dot(p, "maxnctapersm") ||
+                   ptx_accept_dot(p, "maxnreg") || ptx_accept_dot(p, "maxclusterrank")) {
             small_int(p, UINT32_MAX);
-        } else if (ptx_accept_dot(p, "noreturn") || ptx_accept_dot(p, "explicitcluster") || ptx_accept_dot(p, "blocksareclusters")) {
+        } else if (ptx_accept_dot(p, "noreturn") || ptx_accept_dot(p, "explicitcluster") ||
+                   ptx_accept_dot(p, "blocksareclusters")) {
         } else if (ptx_accept_dot(p, "abi_preserve") || ptx_accept_dot(p, "abi_preserve_control")) {
             small_int(p, UINT32_MAX);
         } else if (ptx_accept_dot(p, "pragma")) {
@@ -269,7 +276,8 @@ static void performance_directives(struct ptx_parser *p, struct ptx_function *f)
 }
 
 // A function seen before by that name: a forward declaration to be completed, or a repetition to be checked.
-static struct ptx_function *merge_function(struct ptx_parser *p, struct ptx_function *f, const struct ptx_token *name)
+static struct ptx_function *merge_function(struct ptx_parser *p, struct ptx_function *f,
+                                           const struct ptx_token *name)
 {
     struct ptx_name *known = ptx_names_find(&p->names, name->text, name->size);
     if (!known) {
@@ -299,7 +307,8 @@ static struct ptx_function *merge_function(struct ptx_parser *p, struct ptx_func
         return NULL;
     }
     uint32_t index = old->index;
-    bool visible = old->visible || f->visible, taken = old->address_taken, defined = old->is_defined, was_weak = old->is_weak;
+    bool visible = old->visible || f->visible, taken = old->address_taken, defined = old->is_defined,
+         was_weak = old->is_weak;
     if (defined) { // only its signature is needed from here on; a second body is looked at by the caller
         old->is_weak = was_weak;
         return old;
@@ -378,7 +387,8 @@ static void alias(struct ptx_parser *p)
         return;
     struct ptx_name *to = ptx_names_find(&p->names, of.text, of.size);
     if (!to || to->kind != NK_FUNC) {
-        ptx_fail(p, -EINVAL, of.line, of.column, ".alias of %.*s, which is no function", (int)of.size, of.text);
+        ptx_fail(p, -EINVAL, of.line, of.column, ".alias of %.*s, which is no function", (int)of.size,
+                 of.text);
         return;
     }
     struct ptx_name *from = ptx_names_find(&p->names, name.text, name.size);
@@ -415,8 +425,10 @@ static void directive(struct ptx_parser *p, unsigned device_sm)
         return;
     }
     ptx_next(p);
-    static const struct { const char *name; enum ptx_var_space space; } spaces[] = {
-        {"global", PV_GLOBAL}, {"const", PV_CONST}, {"shared", PV_SHARED}};
+    static const struct {
+        const char *name;
+        enum ptx_var_space space;
+    } spaces[] = {{"global", PV_GLOBAL}, {"const", PV_CONST}, {"shared", PV_SHARED}};
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
         if (ptx_token_is(&t, TK_DOT, spaces[i].name)) {
             ptx_decl_var(p, spaces[i].space, is_extern, is_weak);
@@ -478,7 +490,8 @@ static void keep_lists(struct ptx_parser *p)
         ptx_fail_here(p, "no memory for the module");
 }
 
-int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct ptx_module **out, struct ptx_error *error)
+int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct ptx_module **out,
+              struct ptx_error *error)
 {
     *out = NULL;
     *error = (struct ptx_error){0};
@@ -498,7 +511,8 @@ int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct pt
         p->m = m;
         p->error = error;
         p->stmt = stmt;
-        p->funcs.item_bytes = p->entries.item_bytes = p->vars.item_bytes = p->shared_all.item_bytes = sizeof(void *);
+        p->funcs.item_bytes = p->entries.item_bytes = p->vars.item_bytes = p->shared_all.item_bytes =
+            sizeof(void *);
         ptx_lex_start(&p->lex, text, size_bytes);
         if (p->lex.now.kind == TK_BAD)
             ptx_fail_here(p, "%s", p->lex.now.reason);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parser's files share: the state of a parse, the function under construction, operands of one instruction.
+// What the parser's files share: the state of a parse, the function under construction, operands of one
+// instruction.
 #ifndef GN_TESTS_MOCK_PTX_PARSE_H
 #define GN_TESTS_MOCK_PTX_PARSE_H
 
@@ -8,10 +9,11 @@
 #include "ptx_ops.h"
 #include "ptx_types.h"
 
-// A value that an instruction reads or writes: a virtual register, a constant or a special register, told by the top bits.
-#define PTX_ID_CONST 0x80000000u
+// A value that an instruction reads or writes: a virtual register, a constant or a special register, told by
+// the top bits.
+#define PTX_ID_CONST   0x80000000u
 #define PTX_ID_SPECIAL 0x40000000u
-#define PTX_ID_NONE 0xffffffffu
+#define PTX_ID_NONE    0xffffffffu
 
 struct ptx_vreg {
     uint8_t type, cls;
@@ -41,15 +43,25 @@ struct ptx_build {
     struct ptx_vec refs;             // struct ptx_ref, in order of instruction
     struct ptx_vec vregs, consts;    // struct ptx_vreg, struct ptx_const
     struct ptx_vec fixups, calls, targets, shared;
-    struct ptx_vec leaders;          // uint8_t, by instruction: a label stands before it
-    struct ptx_names const_names;    // to find equal constants
-    uint32_t depth;                  // of { }
-    uint64_t local_now, local_max;   // bytes of the local frame
+    struct ptx_vec leaders;        // uint8_t, by instruction: a label stands before it
+    struct ptx_names const_names;  // to find equal constants
+    uint32_t depth;                // of { }
+    uint64_t local_now, local_max; // bytes of the local frame
     bool pending_label;
     uint32_t block_start; // first instruction since the last one that counts
 };
 
-enum ptx_name_kind { NK_VREG, NK_RANGE, NK_VECTOR, NK_VAR, NK_FUNC, NK_ENTRY_PARAM, NK_LABEL, NK_TARGETS, NK_PROTO };
+enum ptx_name_kind {
+    NK_VREG,
+    NK_RANGE,
+    NK_VECTOR,
+    NK_VAR,
+    NK_FUNC,
+    NK_ENTRY_PARAM,
+    NK_LABEL,
+    NK_TARGETS,
+    NK_PROTO
+};
 
 struct ptx_range { // .reg .b32 %r<100>
     uint8_t type;
@@ -68,8 +80,22 @@ struct ptx_parser {
     struct ptx_stmt *stmt;
 };
 
-enum ptx_operand_kind { OK_NONE, OK_VALUE, OK_IMM, OK_FLOAT, OK_VECTOR, OK_ADDRESS, OK_LABEL, OK_FUNC, OK_TARGETS, OK_PROTO, OK_LIST, OK_SINK,
-                        OK_DYNAMIC /* special register that is read when asked */, OK_VARADDR };
+enum ptx_operand_kind {
+    OK_NONE,
+    OK_VALUE,
+    OK_IMM,
+    OK_FLOAT,
+    OK_VECTOR,
+    OK_ADDRESS,
+    OK_LABEL,
+    OK_FUNC,
+    OK_TARGETS,
+    OK_PROTO,
+    OK_LIST,
+    OK_SINK,
+    OK_DYNAMIC /* special register that is read when asked */,
+    OK_VARADDR
+};
 struct ptx_item { // a scalar operand
     uint8_t kind;
     uint8_t type; // of a register
@@ -84,14 +110,14 @@ struct ptx_item { // a scalar operand
     void *value;
 };
 struct ptx_operand {
-    struct ptx_item one;   // for an address: its base (kind OK_NONE for an absolute one), number is the offset
-    uint8_t kind;          // as one.kind, or OK_VECTOR, OK_ADDRESS, OK_LIST
-    bool is_entry_param;   // address: of a kernel parameter
+    struct ptx_item one; // for an address: its base (kind OK_NONE for an absolute one), number is the offset
+    uint8_t kind;        // as one.kind, or OK_VECTOR, OK_ADDRESS, OK_LIST
+    bool is_entry_param; // address: of a kernel parameter
     bool has_pair;
-    struct ptx_item pair;  // after '|'
-    uint32_t count;        // vector
+    struct ptx_item pair; // after '|'
+    uint32_t count;       // vector
     struct ptx_item items[8];
-    struct ptx_vec list;   // OK_LIST: struct ptx_item
+    struct ptx_vec list; // OK_LIST: struct ptx_item
     unsigned line, column;
 };
 struct ptx_mod {
@@ -109,7 +135,6 @@ struct ptx_stmt {
     uint32_t guard; // id, PTX_ID_NONE without
     bool guard_not;
     unsigned line, column;
-    bool forced_def_keep; // the instruction writes only some lanes although it has no guard
 };
 
 // --- ptx_parse.c ---
@@ -137,14 +162,14 @@ uint32_t ptx_vreg_new(struct ptx_parser *p, enum ptx_type type);
 uint32_t ptx_frame_space(struct ptx_parser *p, uint64_t size, uint32_t align);
 
 // --- ptx_stmt.c ---
-void ptx_statement(struct ptx_parser *p); // one instruction, up to its semicolon
+void ptx_statement(struct ptx_parser *p);                    // one instruction, up to its semicolon
 void ptx_body(struct ptx_parser *p, struct ptx_function *f); // { ... } of a function
 
 // --- ptx_build.c ---
 int ptx_build_init(struct ptx_build *b);
 void ptx_build_reset(struct ptx_parser *p, struct ptx_function *f);
 void ptx_build_free(struct ptx_build *b);
-void ptx_build_label(struct ptx_parser *p); // the next instruction can be jumped to
+void ptx_build_label(struct ptx_parser *p);  // the next instruction can be jumped to
 bool ptx_build_finish(struct ptx_parser *p); // places, then everything into the arena
 
 // --- ptx_alloc.c ---

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device printf and the message of a failed assertion: formats with arguments that lie in the memory of a kernel.
+// Device printf and the message of a failed assertion: formats with arguments that lie in the memory of a
+// kernel.
 #include "ptx_ops.h"
 #include "ptx_run.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
-enum { FORMAT_MAX = 1 << 16, RECORD_MAX = 1 << 16, STRING_MAX = 1 << 15, ARGS_MAX = 32 /* the language's */, PRECISION_MAX = 4096, WIDTH_MAX = 4096 };
+enum {
+    FORMAT_MAX = 1 << 16,
+    RECORD_MAX = 1 << 16,
+    STRING_MAX = 1 << 15,
+    ARGS_MAX = 32 /* the language's */,
+    PRECISION_MAX = 4096,
+    WIDTH_MAX = 4096
+};
 
 // One byte of the kernel's memory; false at the end of what can be read, without a fault.
 static bool peek(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t address, char *c)
@@ -18,7 +26,8 @@ static bool peek(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, u
     return true;
 }
 
-static bool copy_string(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t address, char *out, size_t size)
+static bool copy_string(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t address,
+                        char *out, size_t size)
 {
     size_t n = 0;
     for (; n < size - 1; n++) {
@@ -195,7 +204,8 @@ static void convert_string(struct record *r, struct source *s, const struct conv
     size_t most = c->precision >= 0 ? (size_t)c->precision + 1 : sizeof text;
     if (!address)
         strcpy(text, "(null)");
-    else if (s->failed || !copy_string(s->w, s->in, s->lane, address, text, most < sizeof text ? most : sizeof text)) {
+    else if (s->failed ||
+             !copy_string(s->w, s->in, s->lane, address, text, most < sizeof text ? most : sizeof text)) {
         s->failed = true;
         return;
     }
@@ -209,7 +219,8 @@ static void convert_string(struct record *r, struct source *s, const struct conv
         append(r, pad, fill < sizeof pad ? fill : sizeof pad);
 }
 
-static bool one_record(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t format, uint64_t args, struct record *r, char *text)
+static bool one_record(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t format,
+                       uint64_t args, struct record *r, char *text)
 {
     struct source s = {.w = w, .in = in, .lane = lane, .args = args};
     if (!copy_string(w, in, lane, format, text, FORMAT_MAX))
@@ -241,7 +252,8 @@ static bool one_record(struct ptx_warp *w, const struct ptx_insn *in, uint32_t l
     return !s.failed;
 }
 
-const struct ptx_insn *ptx_vprintf(struct ptx_warp *w, const struct ptx_insn *in, const uint64_t *format, const uint64_t *args, uint32_t *result)
+const struct ptx_insn *ptx_vprintf(struct ptx_warp *w, const struct ptx_insn *in, const uint64_t *format,
+                                   const uint64_t *args, uint32_t *result)
 {
     static __thread char text[FORMAT_MAX], out[RECORD_MAX];
     for (uint32_t m = w->mask; m; m &= m - 1) {
@@ -256,7 +268,8 @@ const struct ptx_insn *ptx_vprintf(struct ptx_warp *w, const struct ptx_insn *in
     return PTX_NEXT(in);
 }
 
-void ptx_print_assert(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t message, uint64_t file, uint32_t line, uint64_t function)
+void ptx_print_assert(struct ptx_warp *w, const struct ptx_insn *in, uint32_t lane, uint64_t message,
+                      uint64_t file, uint32_t line, uint64_t function)
 {
     char texts[3][1024], out[4096];
     const uint64_t addresses[3] = {file, function, message};
@@ -266,8 +279,9 @@ void ptx_print_assert(struct ptx_warp *w, const struct ptx_insn *in, uint32_t la
     uint32_t t[3];
     ptx_thread_of(w, lane, t);
     const uint32_t *b = w->block->ctaid;
-    int n = snprintf(out, sizeof out, "%s:%u: %s: block: [%u,%u,%u], thread: [%u,%u,%u] Assertion `%s` failed.\n", texts[0], line, texts[1], b[0], b[1],
-                     b[2], t[0], t[1], t[2], texts[2]);
+    int n =
+        snprintf(out, sizeof out, "%s:%u: %s: block: [%u,%u,%u], thread: [%u,%u,%u] Assertion `%s` failed.\n",
+                 texts[0], line, texts[1], b[0], b[1], b[2], t[0], t[1], t[2], texts[2]);
     if (n > 0 && w->k->memory->print)
         w->k->memory->print(w->k->memory->ctx, out, (size_t)n < sizeof out ? (size_t)n : sizeof out - 1);
 }

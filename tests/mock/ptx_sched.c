@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The groups of lanes of a warp that stand at different instructions, and the barriers of a block.
 //
-// The group that stands deepest in calls and earliest in the code runs; when it comes to where another stands, the two merge. That reconverges
-// structured code without knowing its structure. A group that spins would starve one that stands later, so at the end of a time slice the next
-// group in code order runs for a slice, whatever its place.
+// The group that stands deepest in calls and earliest in the code runs; when it comes to where another
+// stands, the two merge. That reconverges structured code without knowing its structure. A group that spins
+// would starve one that stands later, so at the end of a time slice the next group in code order runs for a
+// slice, whatever its place.
 #include "ptx_ops.h"
 #include "ptx_run.h"
 
-void ptx_group_add(struct ptx_warp *w, const struct ptx_insn *pc, uint32_t mask, uint32_t depth, uint8_t state, uint8_t barrier)
+void ptx_group_add(struct ptx_warp *w, const struct ptx_insn *pc, uint32_t mask, uint32_t depth,
+                   uint8_t state, uint8_t barrier)
 {
     // Lanes are in one group each, so there are at most 32.
-    w->others[w->other_count++] = (struct ptx_group){.pc = pc, .mask = mask, .depth = depth, .state = state, .barrier = barrier};
+    w->others[w->other_count++] =
+        (struct ptx_group){.pc = pc, .mask = mask, .depth = depth, .state = state, .barrier = barrier};
 }
 
 // Deeper calls first, then smaller addresses of code.
-static bool before(const struct ptx_insn *pc_a, uint32_t depth_a, const struct ptx_insn *pc_b, uint32_t depth_b)
+static bool before(const struct ptx_insn *pc_a, uint32_t depth_a, const struct ptx_insn *pc_b,
+                   uint32_t depth_b)
 {
     return depth_a != depth_b ? depth_a > depth_b : (uintptr_t)pc_a < (uintptr_t)pc_b;
 }
@@ -140,7 +144,8 @@ static uint32_t counted(const struct ptx_block *b, uint32_t id)
 }
 
 // What bar.red gives a waiting group: `sub` says popc, and, or.
-static void give_reduction(struct ptx_warp *w, const struct ptx_group *g, const struct ptx_barrier *bar, uint32_t lanes)
+static void give_reduction(struct ptx_warp *w, const struct ptx_group *g, const struct ptx_barrier *bar,
+                           uint32_t lanes)
 {
     const struct ptx_insn *in = g->pc;
     if (in->sub == 0) {

@@ -5,19 +5,44 @@
 #include <errno.h>
 #include <string.h>
 
-struct special { const char *name; int id; bool has_component; };
-static const struct special specials[] = {
-    {"%tid", PS_TID_X, true}, {"%ntid", PS_NTID_X, true}, {"%ctaid", PS_CTAID_X, true}, {"%nctaid", PS_NCTAID_X, true},
-    {"%laneid", PS_LANEID, false}, {"%warpid", PS_WARPID, false}, {"%nwarpid", PS_NWARPID, false}, {"%smid", PS_SMID, false},
-    {"%nsmid", PS_NSMID, false}, {"%gridid", PS_GRIDID, false}, {"%lanemask_eq", PS_LM_EQ, false}, {"%lanemask_le", PS_LM_LE, false},
-    {"%lanemask_lt", PS_LM_LT, false}, {"%lanemask_ge", PS_LM_GE, false}, {"%lanemask_gt", PS_LM_GT, false},
-    {"%clusterid", PS_CLUSTERID_X, true}, {"%nclusterid", PS_NCLUSTERID_X, true}, {"%cluster_ctaid", PS_CLUSTER_CTAID_X, true},
-    {"%cluster_nctaid", PS_CLUSTER_NCTAID_X, true}, {"%cluster_ctarank", PS_CLUSTER_CTARANK, false},
-    {"%cluster_nctarank", PS_CLUSTER_NCTARANK, false}, {"%is_explicit_cluster", PS_EXPLICIT_CLUSTER, false},
-    {"%dynamic_smem_size", PS_DYNAMIC_SMEM, false}, {"%total_smem_size", PS_TOTAL_SMEM, false}, {"%aggr_smem_size", PS_TOTAL_SMEM, false},
-    {"%clock", PS_CLOCK, false}, {"%clock_hi", PS_CLOCK_HI, false}, {"%clock64", PS_CLOCK64, false}, {"%globaltimer", PS_GLOBALTIMER, false},
-    {"%globaltimer_lo", PS_GLOBALTIMER_LO, false}, {"%globaltimer_hi", PS_GLOBALTIMER_HI, false}, {"%envreg1", PS_ENVREG1, false},
-    {"%envreg2", PS_ENVREG2, false}};
+struct special {
+    const char *name;
+    int id;
+    bool has_component;
+};
+static const struct special specials[] = {{"%tid", PS_TID_X, true},
+                                          {"%ntid", PS_NTID_X, true},
+                                          {"%ctaid", PS_CTAID_X, true},
+                                          {"%nctaid", PS_NCTAID_X, true},
+                                          {"%laneid", PS_LANEID, false},
+                                          {"%warpid", PS_WARPID, false},
+                                          {"%nwarpid", PS_NWARPID, false},
+                                          {"%smid", PS_SMID, false},
+                                          {"%nsmid", PS_NSMID, false},
+                                          {"%gridid", PS_GRIDID, false},
+                                          {"%lanemask_eq", PS_LM_EQ, false},
+                                          {"%lanemask_le", PS_LM_LE, false},
+                                          {"%lanemask_lt", PS_LM_LT, false},
+                                          {"%lanemask_ge", PS_LM_GE, false},
+                                          {"%lanemask_gt", PS_LM_GT, false},
+                                          {"%clusterid", PS_CLUSTERID_X, true},
+                                          {"%nclusterid", PS_NCLUSTERID_X, true},
+                                          {"%cluster_ctaid", PS_CLUSTER_CTAID_X, true},
+                                          {"%cluster_nctaid", PS_CLUSTER_NCTAID_X, true},
+                                          {"%cluster_ctarank", PS_CLUSTER_CTARANK, false},
+                                          {"%cluster_nctarank", PS_CLUSTER_NCTARANK, false},
+                                          {"%is_explicit_cluster", PS_EXPLICIT_CLUSTER, false},
+                                          {"%dynamic_smem_size", PS_DYNAMIC_SMEM, false},
+                                          {"%total_smem_size", PS_TOTAL_SMEM, false},
+                                          {"%aggr_smem_size", PS_TOTAL_SMEM, false},
+                                          {"%clock", PS_CLOCK, false},
+                                          {"%clock_hi", PS_CLOCK_HI, false},
+                                          {"%clock64", PS_CLOCK64, false},
+                                          {"%globaltimer", PS_GLOBALTIMER, false},
+                                          {"%globaltimer_lo", PS_GLOBALTIMER_LO, false},
+                                          {"%globaltimer_hi", PS_GLOBALTIMER_HI, false},
+                                          {"%envreg1", PS_ENVREG1, false},
+                                          {"%envreg2", PS_ENVREG2, false}};
 
 static bool special_register(struct ptx_parser *p, const struct ptx_token *t, struct ptx_item *item)
 {
@@ -45,7 +70,9 @@ static bool special_register(struct ptx_parser *p, const struct ptx_token *t, st
     if (id < 0)
         return false;
     item->kind = id >= PS_PLACES ? OK_DYNAMIC : OK_VALUE;
-    item->type = id == PS_CLOCK64 || id == PS_GLOBALTIMER || id == PS_GRIDID ? PT_U64 : id == PS_EXPLICIT_CLUSTER ? PT_PRED : PT_U32;
+    item->type = id == PS_CLOCK64 || id == PS_GLOBALTIMER || id == PS_GRIDID ? PT_U64
+                 : id == PS_EXPLICIT_CLUSTER                                 ? PT_PRED
+                                                                             : PT_U32;
     item->id = id >= PS_PLACES ? (uint32_t)id : PTX_ID_SPECIAL | (uint32_t)id;
     return true;
 }
@@ -54,7 +81,8 @@ static bool special_register(struct ptx_parser *p, const struct ptx_token *t, st
 static bool range_register(struct ptx_parser *p, const struct ptx_token *t, struct ptx_item *item)
 {
     uint32_t digits = 0;
-    while (digits < t->size && digits < 12 && t->text[t->size - 1 - digits] >= '0' && t->text[t->size - 1 - digits] <= '9')
+    while (digits < t->size && digits < 12 && t->text[t->size - 1 - digits] >= '0' &&
+           t->text[t->size - 1 - digits] <= '9')
         digits++;
     // The digits may belong to the prefix (%r1<10>): the longest number is tried first.
     for (uint32_t d = digits; d >= 1; d--) {
@@ -84,7 +112,8 @@ static bool range_register(struct ptx_parser *p, const struct ptx_token *t, stru
     return false;
 }
 
-static void vector_register(struct ptx_parser *p, const struct ptx_name *n, struct ptx_operand *o, struct ptx_item *item)
+static void vector_register(struct ptx_parser *p, const struct ptx_name *n, struct ptx_operand *o,
+                            struct ptx_item *item)
 {
     static const char parts[][2] = {"x", "y", "z", "w"}, colours[][2] = {"r", "g", "b", "a"};
     unsigned count = (unsigned)(uintptr_t)n->value;
@@ -103,7 +132,8 @@ static void vector_register(struct ptx_parser *p, const struct ptx_name *n, stru
     o->count = count;
     for (unsigned i = 0; i < count; i++) {
         uint32_t id = (uint32_t)n->number + i;
-        o->items[i] = (struct ptx_item){.kind = OK_VALUE, .id = id, .type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, id)->type};
+        o->items[i] = (struct ptx_item){
+            .kind = OK_VALUE, .id = id, .type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, id)->type};
     }
 }
 
@@ -134,7 +164,9 @@ static void named(struct ptx_parser *p, struct ptx_operand *o, struct ptx_item *
         if ((*t.text == '%' && special_register(p, &t, item)) || range_register(p, &t, item))
             return;
         if (*t.text == '%')
-            ptx_fail(p, -EINVAL, t.line, t.column, "%.*s is neither declared nor a special register that is supported", t.size > 100 ? 100 : (int)t.size, t.text);
+            ptx_fail(p, -EINVAL, t.line, t.column,
+                     "%.*s is neither declared nor a special register that is supported",
+                     t.size > 100 ? 100 : (int)t.size, t.text);
         item->kind = OK_LABEL;
         return;
     }
@@ -145,9 +177,7 @@ static void named(struct ptx_parser *p, struct ptx_operand *o, struct ptx_item *
         item->id = (uint32_t)n->number;
         item->type = PTX_VEC_AT(&p->b.vregs, struct ptx_vreg, item->id)->type;
         break;
-    case NK_VECTOR:
-        vector_register(p, n, o, item);
-        break;
+    case NK_VECTOR: vector_register(p, n, o, item); break;
     case NK_VAR:
         item->kind = OK_VARADDR;
         item->var = n->value;
@@ -163,7 +193,10 @@ static void named(struct ptx_parser *p, struct ptx_operand *o, struct ptx_item *
         item->kind = OK_FUNC;
         item->func = n->value;
         break;
-    case NK_TARGETS: item->kind = OK_TARGETS; item->number = n->number; break;
+    case NK_TARGETS:
+        item->kind = OK_TARGETS;
+        item->number = n->number;
+        break;
     case NK_PROTO: item->kind = OK_PROTO; break;
     default: item->kind = OK_LABEL; break;
     }
@@ -309,7 +342,7 @@ void ptx_statement(struct ptx_parser *p)
 {
     struct ptx_stmt *s = p->stmt;
     s->mod_count = s->opd_count = 0;
-    s->forced_def_keep = s->guard_not = false;
+    s->guard_not = false;
     guard(p, s);
     struct ptx_token op;
     if (!ptx_expect_name(p, &op))
@@ -328,7 +361,8 @@ void ptx_statement(struct ptx_parser *p)
     }
     const struct ptx_opcode *known = p->failed ? NULL : ptx_opcode_find(op.text, op.size);
     if (!known) {
-        ptx_fail(p, -EINVAL, op.line, op.column, "the instruction %.*s is not implemented", op.size > 60 ? 60 : (int)op.size, op.text);
+        ptx_fail(p, -EINVAL, op.line, op.column, "the instruction %.*s is not implemented",
+                 op.size > 60 ? 60 : (int)op.size, op.text);
         return;
     }
     while (!p->failed && !ptx_is_punct(&p->lex.now, ';')) {
@@ -350,19 +384,27 @@ void ptx_statement(struct ptx_parser *p)
     known->lower(p, s, known->arg);
     for (uint32_t i = 0; i < s->mod_count && !p->failed; i++)
         if (!s->mods[i].taken)
-            ptx_lower_fail(p, s, "the modifier .%.*s is not supported here", s->mods[i].size > 40 ? 40 : (int)s->mods[i].size, s->mods[i].text);
+            ptx_lower_fail(p, s, "the modifier .%.*s is not supported here",
+                           s->mods[i].size > 40 ? 40 : (int)s->mods[i].size, s->mods[i].text);
 }
 
 // --- bodies ---
 
-static void add_fixup(struct ptx_parser *p, uint32_t insn, uint32_t list, uint32_t index, const struct ptx_token *t)
+static void add_fixup(struct ptx_parser *p, uint32_t insn, uint32_t list, uint32_t index,
+                      const struct ptx_token *t)
 {
     struct ptx_fixup *x = ptx_vec_push(&p->b.fixups);
     if (!x)
         ptx_fail_here(p, "no memory for the module");
     else
-        *x = (struct ptx_fixup){.insn = insn, .target_list = list, .target_index = index, .name = t->text, .size = t->size, .depth = p->b.depth,
-                                .line = t->line, .column = t->column};
+        *x = (struct ptx_fixup){.insn = insn,
+                                .target_list = list,
+                                .target_index = index,
+                                .name = t->text,
+                                .size = t->size,
+                                .depth = p->b.depth,
+                                .line = t->line,
+                                .column = t->column};
 }
 
 static void branch_targets(struct ptx_parser *p, struct ptx_name *n)
@@ -400,14 +442,16 @@ static void resolve_fixups(struct ptx_parser *p)
         struct ptx_name *n = x->depth == b->depth ? ptx_names_find(&p->names, x->name, x->size) : NULL;
         if (n && n->kind == NK_LABEL && n->depth == b->depth) {
             if (x->target_list != UINT32_MAX)
-                PTX_VEC_AT(&b->targets, struct ptx_targets, x->target_list)->insn[x->target_index] = (uint32_t)n->number;
+                PTX_VEC_AT(&b->targets, struct ptx_targets, x->target_list)->insn[x->target_index] =
+                    (uint32_t)n->number;
             else
                 PTX_VEC_AT(&b->code, struct ptx_insn, x->insn)->imm = (int64_t)n->number;
             continue;
         }
         if (x->depth == b->depth) {
             if (b->depth == 1) {
-                ptx_fail(p, -EINVAL, x->line, x->column, "the label %.*s is nowhere", x->size > 100 ? 100 : (int)x->size, x->name);
+                ptx_fail(p, -EINVAL, x->line, x->column, "the label %.*s is nowhere",
+                         x->size > 100 ? 100 : (int)x->size, x->name);
                 return;
             }
             x->depth--;
@@ -434,7 +478,8 @@ static void label_or_statement(struct ptx_parser *p)
     ptx_next(p);
     struct ptx_name *known = ptx_names_find(&p->names, t.text, t.size);
     if (known && known->depth == p->b.depth) {
-        ptx_fail(p, -EINVAL, t.line, t.column, "the label %.*s is there twice", t.size > 100 ? 100 : (int)t.size, t.text);
+        ptx_fail(p, -EINVAL, t.line, t.column, "the label %.*s is there twice",
+                 t.size > 100 ? 100 : (int)t.size, t.text);
         return;
     }
     struct ptx_name *n = p->failed ? NULL : ptx_names_add(&p->names, t.text, t.size, p->b.depth);
@@ -475,14 +520,16 @@ static void body_directive(struct ptx_parser *p)
     else if (ptx_accept_dot(p, "global"))
         ptx_decl_var(p, PV_GLOBAL, false, false);
     else if (ptx_accept_dot(p, "loc") || ptx_accept_dot(p, "file"))
-        while (!p->failed && p->lex.now.kind != TK_END && p->lex.now.line == line && !ptx_is_punct(&p->lex.now, '}'))
+        while (!p->failed && p->lex.now.kind != TK_END && p->lex.now.line == line &&
+               !ptx_is_punct(&p->lex.now, '}'))
             ptx_next(p);
     else if (ptx_accept_dot(p, "pragma")) {
         while (!p->failed && !ptx_is_punct(&p->lex.now, ';') && p->lex.now.kind != TK_END)
             ptx_next(p);
         ptx_expect(p, ';');
     } else
-        ptx_fail_here(p, "the directive .%.*s is not supported here", p->lex.now.size > 60 ? 60 : (int)p->lex.now.size, p->lex.now.text);
+        ptx_fail_here(p, "the directive .%.*s is not supported here",
+                      p->lex.now.size > 60 ? 60 : (int)p->lex.now.size, p->lex.now.text);
 }
 
 void ptx_body(struct ptx_parser *p, struct ptx_function *f)

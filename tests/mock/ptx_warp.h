@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A warp while it runs, its block and its worker; and the small helpers that every handler uses.
 //
-// A handler gets the warp and its instruction and returns the next one, or NULL when the warp must stop for now (w->event says why).
-// w->mask holds the lanes that execute. Handlers compute all 32 lanes and keep the results of the masked ones only, so the loops vectorise.
+// A handler gets the warp and its instruction and returns the next one, or NULL when the warp must stop for
+// now (w->event says why). w->mask holds the lanes that execute. Handlers compute all 32 lanes and keep the
+// results of the masked ones only, so the loops vectorise.
 #ifndef GN_TESTS_MOCK_PTX_WARP_H
 #define GN_TESTS_MOCK_PTX_WARP_H
 
@@ -12,7 +13,11 @@
 
 enum ptx_event { PTX_EV_NONE, PTX_EV_YIELD, PTX_EV_BLOCKED, PTX_EV_DONE, PTX_EV_FAULT };
 
-enum ptx_group_state { PTX_GROUP_RUN, PTX_GROUP_SYNC /* waits for lanes of its warp */, PTX_GROUP_BARRIER /* for other warps */ };
+enum ptx_group_state {
+    PTX_GROUP_RUN,
+    PTX_GROUP_SYNC /* waits for lanes of its warp */,
+    PTX_GROUP_BARRIER /* for other warps */
+};
 struct ptx_group { // lanes that stand at one instruction
     const struct ptx_insn *pc;
     uint32_t mask, depth;
@@ -22,8 +27,8 @@ struct ptx_group { // lanes that stand at one instruction
 struct ptx_return { // of one lane
     const struct ptx_insn *call;
     const struct ptx_function *callee;
-    uint32_t frame, top;      // of the caller's local memory
-    struct ptx_saved *saved;  // the callee's registers of an outer activation, NULL without
+    uint32_t frame, top;     // of the caller's local memory
+    struct ptx_saved *saved; // the callee's registers of an outer activation, NULL without
 };
 
 struct ptx_saved { // one lane's registers of a function that is entered again
@@ -32,13 +37,16 @@ struct ptx_saved { // one lane's registers of a function that is entered again
 };
 
 struct ptx_barrier {
-    uint32_t waiting;     // lanes
-    uint32_t arrived;     // lanes that arrived without waiting
-    uint32_t expected;    // 0: all of the block
-    uint32_t red_count;   // lanes whose predicate held
+    uint32_t waiting;   // lanes
+    uint32_t arrived;   // lanes that arrived without waiting
+    uint32_t expected;  // 0: all of the block
+    uint32_t red_count; // lanes whose predicate held
 };
 
-struct ptx_range_cache { uint64_t start, end; bool write; };
+struct ptx_range_cache {
+    uint64_t start, end;
+    bool write;
+};
 enum { PTX_RANGES = 64, PTX_BARRIERS = 16 };
 
 struct ptx_worker {
@@ -64,25 +72,25 @@ struct ptx_block {
 
 struct ptx_warp {
     uint8_t *rf;
-    uint32_t mask;       // lanes that execute now
-    int32_t budget;      // instructions left of the time slice
+    uint32_t mask;  // lanes that execute now
+    int32_t budget; // instructions left of the time slice
     uint32_t other_count;
-    uint32_t depth;      // calls, of the lanes that execute
+    uint32_t depth; // calls, of the lanes that execute
     struct ptx_block *block;
     struct ptx_worker *k;
-    uint8_t *shared;     // of the block
+    uint8_t *shared; // of the block
     uint32_t shared_bytes;
-    uint8_t *local;      // lane i at local + i * local_bytes
+    uint8_t *local; // lane i at local + i * local_bytes
     uint32_t local_bytes;
-    uint32_t carry;      // the condition code, a lane a bit
-    uint32_t live;       // lanes that have not exited
+    uint32_t carry; // the condition code, a lane a bit
+    uint32_t live;  // lanes that have not exited
     uint8_t event;
-    bool force;          // the next warp-level synchronisation goes ahead with the lanes that are there
-    bool rotate;         // the time slice ended: another group's turn, whatever its place in the code
-    bool sticky;         // such a turn lasts to the end of its slice
+    bool force;  // the next warp-level synchronisation goes ahead with the lanes that are there
+    bool rotate; // the time slice ended: another group's turn, whatever its place in the code
+    bool sticky; // such a turn lasts to the end of its slice
     const struct ptx_insn *last; // where the last slice ended
     uint32_t last_depth;
-    uint32_t index;      // in the block
+    uint32_t index; // in the block
     struct ptx_group others[PTX_LANES];
     struct ptx_return *returns; // [depth][lane]
     uint32_t top[PTX_LANES];    // end of the local memory in use
@@ -103,16 +111,16 @@ typedef int64_t __attribute__((may_alias)) ptx_s64;
 typedef float __attribute__((may_alias)) ptx_f32;
 typedef double __attribute__((may_alias)) ptx_f64;
 
-#define PTX_U16(w, place) ((ptx_u16 *)((w)->rf + (place)))
-#define PTX_U32(w, place) ((ptx_u32 *)((w)->rf + (place)))
-#define PTX_U64(w, place) ((ptx_u64 *)((w)->rf + (place)))
+#define PTX_U16(w, place)   ((ptx_u16 *)((w)->rf + (place)))
+#define PTX_U32(w, place)   ((ptx_u32 *)((w)->rf + (place)))
+#define PTX_U64(w, place)   ((ptx_u64 *)((w)->rf + (place)))
 #define PTX_AT(T, w, place) ((T *)((w)->rf + (place)))
-#define PTX_P(w, place) (*(ptx_u32 *)((w)->rf + (place)))
+#define PTX_P(w, place)     (*(ptx_u32 *)((w)->rf + (place)))
 
-#define PTX_NEXT(in) ((in) + 1)
+#define PTX_NEXT(in)      ((in) + 1)
 #define PTX_HANDLER(name) static const struct ptx_insn *name(struct ptx_warp *w, const struct ptx_insn *in)
-#define PTX_IVDEP _Pragma("GCC ivdep")
-#define PTX_LANE_LOOP PTX_IVDEP for (int i = 0; i < PTX_LANES; i++)
+#define PTX_IVDEP         _Pragma("GCC ivdep")
+#define PTX_LANE_LOOP     PTX_IVDEP for (int i = 0; i < PTX_LANES; i++)
 
 static inline void ptx_blend16(void *dst, const void *src, uint32_t mask)
 {
@@ -139,72 +147,81 @@ static inline void ptx_set_pred(struct ptx_warp *w, int32_t place, uint32_t bits
     *d = (*d & ~w->mask) | (bits & w->mask);
 }
 
-#define PTX_BLEND(dst, src, mask) \
-    do { \
-        if (sizeof *(src) == 2) \
-            ptx_blend16(dst, src, mask); \
-        else if (sizeof *(src) == 4) \
-            ptx_blend32(dst, src, mask); \
-        else \
-            ptx_blend64(dst, src, mask); \
+#define PTX_BLEND(dst, src, mask)                                                                            \
+    do {                                                                                                     \
+        if (sizeof *(src) == 2)                                                                              \
+            ptx_blend16(dst, src, mask);                                                                     \
+        else if (sizeof *(src) == 4)                                                                         \
+            ptx_blend32(dst, src, mask);                                                                     \
+        else                                                                                                 \
+            ptx_blend64(dst, src, mask);                                                                     \
     } while (0)
 
 // Handlers of one result a lane: `expr` of x, y, z, the lane's operands.
-#define PTX_RESULT(T) \
-    T spare_[PTX_LANES]; \
+#define PTX_RESULT(T)                                                                                        \
+    T spare_[PTX_LANES];                                                                                     \
     T *d = w->mask == PTX_FULL ? PTX_AT(T, w, in->d) : spare_
-#define PTX_RESULT_DONE \
-    if (d == spare_) \
-        PTX_BLEND(w->rf + in->d, spare_, w->mask); \
+#define PTX_RESULT_DONE                                                                                      \
+    if (d == spare_)                                                                                         \
+        PTX_BLEND(w->rf + in->d, spare_, w->mask);                                                           \
     return PTX_NEXT(in)
-#define PTX_UNARY(name, TD, TA, expr) \
-    PTX_HANDLER(h_##name) \
-    { \
-        PTX_RESULT(TD); \
-        const TA *a = PTX_AT(TA, w, in->a); \
-        PTX_LANE_LOOP \
-        { \
-            const TA x = a[i]; \
-            d[i] = (TD)(expr); \
-        } \
-        PTX_RESULT_DONE; \
+#define PTX_UNARY(name, TD, TA, expr)                                                                        \
+    PTX_HANDLER(h_##name)                                                                                    \
+    {                                                                                                        \
+        PTX_RESULT(TD);                                                                                      \
+        const TA *a = PTX_AT(TA, w, in->a);                                                                  \
+        PTX_LANE_LOOP                                                                                        \
+        {                                                                                                    \
+            const TA x = a[i];                                                                               \
+            d[i] = (TD)(expr);                                                                               \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
-#define PTX_BINARY(name, TD, TA, TB, expr) \
-    PTX_HANDLER(h_##name) \
-    { \
-        PTX_RESULT(TD); \
-        const TA *a = PTX_AT(TA, w, in->a); \
-        const TB *b = PTX_AT(TB, w, in->b); \
-        PTX_LANE_LOOP \
-        { \
-            const TA x = a[i]; \
-            const TB y = b[i]; \
-            d[i] = (TD)(expr); \
-        } \
-        PTX_RESULT_DONE; \
+#define PTX_BINARY(name, TD, TA, TB, expr)                                                                   \
+    PTX_HANDLER(h_##name)                                                                                    \
+    {                                                                                                        \
+        PTX_RESULT(TD);                                                                                      \
+        const TA *a = PTX_AT(TA, w, in->a);                                                                  \
+        const TB *b = PTX_AT(TB, w, in->b);                                                                  \
+        PTX_LANE_LOOP                                                                                        \
+        {                                                                                                    \
+            const TA x = a[i];                                                                               \
+            const TB y = b[i];                                                                               \
+            d[i] = (TD)(expr);                                                                               \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
-#define PTX_TERNARY(name, TD, TA, TB, TC, expr) \
-    PTX_HANDLER(h_##name) \
-    { \
-        PTX_RESULT(TD); \
-        const TA *a = PTX_AT(TA, w, in->a); \
-        const TB *b = PTX_AT(TB, w, in->b); \
-        const TC *c = PTX_AT(TC, w, in->c); \
-        PTX_LANE_LOOP \
-        { \
-            const TA x = a[i]; \
-            const TB y = b[i]; \
-            const TC z = c[i]; \
-            d[i] = (TD)(expr); \
-        } \
-        PTX_RESULT_DONE; \
+#define PTX_TERNARY(name, TD, TA, TB, TC, expr)                                                              \
+    PTX_HANDLER(h_##name)                                                                                    \
+    {                                                                                                        \
+        PTX_RESULT(TD);                                                                                      \
+        const TA *a = PTX_AT(TA, w, in->a);                                                                  \
+        const TB *b = PTX_AT(TB, w, in->b);                                                                  \
+        const TC *c = PTX_AT(TC, w, in->c);                                                                  \
+        PTX_LANE_LOOP                                                                                        \
+        {                                                                                                    \
+            const TA x = a[i];                                                                               \
+            const TB y = b[i];                                                                               \
+            const TC z = c[i];                                                                               \
+            d[i] = (TD)(expr);                                                                               \
+        }                                                                                                    \
+        PTX_RESULT_DONE;                                                                                     \
     }
 
 static inline uint32_t ptx_bits_of(const int32_t *lanes);
 
-// A comparison is combined with a predicate and written: `sub` is enum ptx_setp, e[0] the place of the negation (if PTX_SETP_SECOND), c the predicate.
-enum ptx_setp { PTX_SETP_INVERT = 1, PTX_SETP_AND = 2, PTX_SETP_OR = 4, PTX_SETP_XOR = 8, PTX_SETP_SECOND = 16, PTX_SETP_FTZ = 32 };
-static inline const struct ptx_insn *ptx_setp_done(struct ptx_warp *w, const struct ptx_insn *in, uint32_t yes)
+// A comparison is combined with a predicate and written: `sub` is enum ptx_setp, e[0] the place of the
+// negation (if PTX_SETP_SECOND), c the predicate.
+enum ptx_setp {
+    PTX_SETP_INVERT = 1,
+    PTX_SETP_AND = 2,
+    PTX_SETP_OR = 4,
+    PTX_SETP_XOR = 8,
+    PTX_SETP_SECOND = 16,
+    PTX_SETP_FTZ = 32
+};
+static inline const struct ptx_insn *ptx_setp_done(struct ptx_warp *w, const struct ptx_insn *in,
+                                                   uint32_t yes)
 {
     unsigned sub = in->sub;
     yes = sub & PTX_SETP_INVERT ? ~yes : yes;
@@ -219,17 +236,17 @@ static inline const struct ptx_insn *ptx_setp_done(struct ptx_warp *w, const str
         ptx_set_pred(w, in->e[0], no);
     return PTX_NEXT(in);
 }
-#define PTX_COMPARE(name, T, expr) \
-    PTX_HANDLER(h_##name) \
-    { \
-        int32_t yes[PTX_LANES]; \
-        const T *a = PTX_AT(T, w, in->a), *b = PTX_AT(T, w, in->b); \
-        PTX_LANE_LOOP \
-        { \
-            const T x = a[i], y = b[i]; \
-            yes[i] = (expr) ? -1 : 0; \
-        } \
-        return ptx_setp_done(w, in, ptx_bits_of(yes)); \
+#define PTX_COMPARE(name, T, expr)                                                                           \
+    PTX_HANDLER(h_##name)                                                                                    \
+    {                                                                                                        \
+        int32_t yes[PTX_LANES];                                                                              \
+        const T *a = PTX_AT(T, w, in->a), *b = PTX_AT(T, w, in->b);                                          \
+        PTX_LANE_LOOP                                                                                        \
+        {                                                                                                    \
+            const T x = a[i], y = b[i];                                                                      \
+            yes[i] = (expr) ? -1 : 0;                                                                        \
+        }                                                                                                    \
+        return ptx_setp_done(w, in, ptx_bits_of(yes));                                                       \
     }
 
 // 32 booleans (0 or all ones) to bits.
@@ -254,7 +271,8 @@ static inline uint32_t ptx_bits_of(const int32_t *lanes)
     return bits;
 }
 
-// Orders a kernel's accesses: those of the lanes are plain ones of this thread. The thread sanitizer knows no fences, so it gets an atomic.
+// Orders a kernel's accesses: those of the lanes are plain ones of this thread. The thread sanitizer knows no
+// fences, so it gets an atomic.
 extern uint32_t ptx_fence_word;
 static inline void ptx_fence(void)
 {
@@ -268,26 +286,33 @@ static inline void ptx_fence(void)
 // Tests the guard of an instruction, then runs its handler.
 const struct ptx_insn *ptx_guarded(struct ptx_warp *w, const struct ptx_insn *in);
 // Stops the warp with a fault of `lane`.
-const struct ptx_insn *ptx_fault_lane(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind, uint64_t address, uint32_t lane);
+const struct ptx_insn *ptx_fault_lane(struct ptx_warp *w, const struct ptx_insn *in, enum ptx_fault_kind kind,
+                                      uint64_t address, uint32_t lane);
 
 // --- ptx_sched.c ---
 // Puts lanes aside at `pc`.
-void ptx_group_add(struct ptx_warp *w, const struct ptx_insn *pc, uint32_t mask, uint32_t depth, uint8_t state, uint8_t barrier);
+void ptx_group_add(struct ptx_warp *w, const struct ptx_insn *pc, uint32_t mask, uint32_t depth,
+                   uint8_t state, uint8_t barrier);
 // Chooses the group that runs next and merges those at the same instruction; NULL: none can run (w->event).
 const struct ptx_insn *ptx_pick(struct ptx_warp *w);
-// The executing lanes go on at `pc`, unless the slice is over or lanes that stand earlier in the code come first.
+// The executing lanes go on at `pc`, unless the slice is over or lanes that stand earlier in the code come
+// first.
 const struct ptx_insn *ptx_continue(struct ptx_warp *w, const struct ptx_insn *pc);
-// Each executing lane needs its members with it at `in`. True: go ahead with those of w->mask that have them; false: return ptx_pick(w).
+// Each executing lane needs its members with it at `in`. True: go ahead with those of w->mask that have them;
+// false: return ptx_pick(w).
 bool ptx_converge(struct ptx_warp *w, const struct ptx_insn *in, const ptx_u32 *members);
 void ptx_barrier_check(struct ptx_block *b, uint32_t id);
 // The executing lanes end.
 const struct ptx_insn *ptx_exit_lanes(struct ptx_warp *w);
 
 // --- ptx_access.c ---
-// The host address of [address, address + size) in a space for one lane, or NULL after a fault was noted with ptx_fault_lane.
-uint8_t *ptx_resolve(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, uint64_t address, uint32_t size, bool write, uint32_t lane);
+// The host address of [address, address + size) in a space for one lane, or NULL after a fault was noted with
+// ptx_fault_lane.
+uint8_t *ptx_resolve(struct ptx_warp *w, const struct ptx_insn *in, unsigned space, uint64_t address,
+                     uint32_t size, bool write, uint32_t lane);
 enum { PTX_A_GLOBAL, PTX_A_SHARED, PTX_A_LOCAL, PTX_A_GENERIC, PTX_A_PARAM };
-bool ptx_range_find(struct ptx_warp *w, const struct ptx_insn *in, uint64_t address, uint32_t size, bool write, struct ptx_range_cache **out);
+bool ptx_range_find(struct ptx_warp *w, const struct ptx_insn *in, uint64_t address, uint32_t size,
+                    bool write, struct ptx_range_cache **out);
 
 static inline struct ptx_range_cache *ptx_range_slot(struct ptx_warp *w, const struct ptx_insn *in)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the PTX engine share: memory of a pretended device, loading of texts, and running a few instructions on many inputs.
+// What the tests of the PTX engine share: memory of a pretended device, loading of texts, and running a few
+// instructions on many inputs.
 #ifndef GN_TESTS_UNIT_TEST_PTX_H
 #define GN_TESTS_UNIT_TEST_PTX_H
 
@@ -80,53 +81,79 @@ static inline struct ptx_module *t_load(const char *text)
 static const struct ptx_memory t_memory = {.lookup = t_lookup, .print = t_print};
 
 // Runs kernel `k` and returns what ptx_run does.
-static inline int t_run(struct ptx_module *m, uint32_t blocks, uint32_t threads, const void *params, unsigned workers, bool cooperative, struct ptx_fault *fault)
+static inline int t_run(struct ptx_module *m, uint32_t blocks, uint32_t threads, const void *params,
+                        unsigned workers, bool cooperative, struct ptx_fault *fault)
 {
     const struct ptx_func *f = ptx_func_find(m, "k");
     assert_non_null(f);
-    struct ptx_launch l = {.func = f, .grid = {blocks, 1, 1}, .block = {threads, 1, 1}, .cluster = {1, 1, 1}, .params = params, .cooperative = cooperative,
-                           .dynamic_shared_bytes = 256, .sm_count = 4, .threads = workers, .memory = &t_memory};
+    struct ptx_launch l = {.func = f,
+                           .grid = {blocks, 1, 1},
+                           .block = {threads, 1, 1},
+                           .cluster = {1, 1, 1},
+                           .params = params,
+                           .cooperative = cooperative,
+                           .dynamic_shared_bytes = 256,
+                           .sm_count = 4,
+                           .threads = workers,
+                           .memory = &t_memory};
     return ptx_run(&l, fault);
 }
 
 // A text that must run without a fault on one block: parameters are the addresses of `out` and `in`.
-static inline void t_kernel(const char *text, uint32_t blocks, uint32_t threads, unsigned workers, bool cooperative, void *out, const void *in)
+static inline void t_kernel(const char *text, uint32_t blocks, uint32_t threads, unsigned workers,
+                            bool cooperative, void *out, const void *in)
 {
     struct ptx_module *m = t_load(text);
     struct ptx_fault fault;
     const void *params[2] = {out, in};
     int r = t_run(m, blocks, threads, params, workers, cooperative, &fault);
     if (r)
-        fail_msg("fault %d in line %u, thread %u, address %llx", fault.kind, fault.line, fault.thread[0], (unsigned long long)fault.address);
+        fail_msg("fault %d in line %u, thread %u, address %llx", fault.kind, fault.line, fault.thread[0],
+                 (unsigned long long)fault.address);
     ptx_free(m);
 }
 
-// Runs `body` for each of `count` inputs. It finds the inputs in %a0..2 (64 bits), %ra0..2 (32), %ha0..2 (16), %fa0..2 and %da0..2 (floats of the
-// same bits); it leaves its result in %r64, or writes %r32, %r16, %rf, %rd or %p and moves it there with the line that `kind` chooses.
-static inline void t_ops(const char *body, const char *kind, const uint64_t (*in)[3], uint64_t *out, uint32_t count)
+// Runs `body` for each of `count` inputs. It finds the inputs in %a0..2 (64 bits), %ra0..2 (32), %ha0..2
+// (16), %fa0..2 and %da0..2 (floats of the same bits); it leaves its result in %r64, or writes %r32, %r16,
+// %rf, %rd or %p and moves it there with the line that `kind` chooses.
+static inline void t_ops(const char *body, const char *kind, const uint64_t (*in)[3], uint64_t *out,
+                         uint32_t count)
 {
     static char text[T_OPS_MAX];
-    static const char *const moves[][2] = {{"r64", ""}, {"r32", "cvt.u64.u32 %r64, %r32;"}, {"r16", "cvt.u64.u16 %r64, %r16;"},
-                                           {"rf", "mov.b32 %r32, %rf; cvt.u64.u32 %r64, %r32;"}, {"rd", "mov.b64 %r64, %rd;"},
-                                           {"p", "selp.u64 %r64, 1, 0, %p;"}, {"pq", "selp.u64 %r64, 1, 0, %p; selp.u64 %q64, 2, 0, %q; or.b64 %r64, %r64, %q64;"}};
+    static const char *const moves[][2] = {
+        {"r64", ""},
+        {"r32", "cvt.u64.u32 %r64, %r32;"},
+        {"r16", "cvt.u64.u16 %r64, %r16;"},
+        {"rf", "mov.b32 %r32, %rf; cvt.u64.u32 %r64, %r32;"},
+        {"rd", "mov.b64 %r64, %rd;"},
+        {"p", "selp.u64 %r64, 1, 0, %p;"},
+        {"pq", "selp.u64 %r64, 1, 0, %p; selp.u64 %q64, 2, 0, %q; or.b64 %r64, %r64, %q64;"}};
     const char *move = NULL;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(moves[i][0], kind))
             move = moves[i][1];
     assert_non_null(move);
     t_reset();
-    int n = snprintf(text, sizeof text,
-                     ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 out, .param .u64 in) {\n"
-                     ".reg .b64 %%a<3>; .reg .b32 %%ra<3>; .reg .b16 %%ha<3>; .reg .f32 %%fa<3>; .reg .f64 %%da<3>; .reg .b64 %%r64, %%q64, %%t<4>;\n"
-                     ".reg .b32 %%r32, %%i, %%x<4>; .reg .b16 %%r16, %%y<4>; .reg .f32 %%rf; .reg .f64 %%rd; .reg .pred %%p, %%q, %%s;\n"
-                     "mov.u32 %%i, %%ctaid.x; mov.u32 %%x1, %%ntid.x; mov.u32 %%x2, %%tid.x; mad.lo.u32 %%i, %%i, %%x1, %%x2;\n"
-                     "ld.param.u64 %%t1, [in]; mad.wide.u32 %%t1, %%i, 24, %%t1; ld.param.u64 %%t2, [out]; mad.wide.u32 %%t2, %%i, 8, %%t2;\n"
-                     "setp.ge.u32 %%s, %%i, %u; @%%s exit;\n"
-                     "ld.global.u64 %%a0, [%%t1]; ld.global.u64 %%a1, [%%t1+8]; ld.global.u64 %%a2, [%%t1+16];\n"
-                     "cvt.u32.u64 %%ra0, %%a0; cvt.u32.u64 %%ra1, %%a1; cvt.u32.u64 %%ra2, %%a2; cvt.u16.u64 %%ha0, %%a0; cvt.u16.u64 %%ha1, %%a1;\n"
-                     "cvt.u16.u64 %%ha2, %%a2; mov.b32 %%fa0, %%ra0; mov.b32 %%fa1, %%ra1; mov.b32 %%fa2, %%ra2; mov.b64 %%da0, %%a0; mov.b64 %%da1, %%a1;\n"
-                     "mov.b64 %%da2, %%a2;\n%s\n%s\nst.global.u64 [%%t2], %%r64;\n}\n",
-                     count, body, move);
+    int n =
+        snprintf(text, sizeof text,
+                 ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 out, .param "
+                 ".u64 in) {\n"
+                 ".reg .b64 %%a<3>; .reg .b32 %%ra<3>; .reg .b16 %%ha<3>; .reg .f32 %%fa<3>; .reg .f64 "
+                 "%%da<3>; .reg .b64 %%r64, %%q64, %%t<4>;\n"
+                 ".reg .b32 %%r32, %%i, %%x<4>; .reg .b16 %%r16, %%y<4>; .reg .f32 %%rf; .reg .f64 %%rd; "
+                 ".reg .pred %%p, %%q, %%s;\n"
+                 "mov.u32 %%i, %%ctaid.x; mov.u32 %%x1, %%ntid.x; mov.u32 %%x2, %%tid.x; mad.lo.u32 %%i, "
+                 "%%i, %%x1, %%x2;\n"
+                 "ld.param.u64 %%t1, [in]; mad.wide.u32 %%t1, %%i, 24, %%t1; ld.param.u64 %%t2, [out]; "
+                 "mad.wide.u32 %%t2, %%i, 8, %%t2;\n"
+                 "setp.ge.u32 %%s, %%i, %u; @%%s exit;\n"
+                 "ld.global.u64 %%a0, [%%t1]; ld.global.u64 %%a1, [%%t1+8]; ld.global.u64 %%a2, [%%t1+16];\n"
+                 "cvt.u32.u64 %%ra0, %%a0; cvt.u32.u64 %%ra1, %%a1; cvt.u32.u64 %%ra2, %%a2; cvt.u16.u64 "
+                 "%%ha0, %%a0; cvt.u16.u64 %%ha1, %%a1;\n"
+                 "cvt.u16.u64 %%ha2, %%a2; mov.b32 %%fa0, %%ra0; mov.b32 %%fa1, %%ra1; mov.b32 %%fa2, %%ra2; "
+                 "mov.b64 %%da0, %%a0; mov.b64 %%da1, %%a1;\n"
+                 "mov.b64 %%da2, %%a2;\n%s\n%s\nst.global.u64 [%%t2], %%r64;\n}\n",
+                 count, body, move);
     assert_true(n > 0 && (size_t)n < sizeof text);
     uint64_t *din = t_alloc(count * sizeof *in), *dout = t_alloc(count * sizeof *dout);
     memcpy(din, in, count * sizeof *in);
@@ -134,7 +161,8 @@ static inline void t_ops(const char *body, const char *kind, const uint64_t (*in
     memcpy(out, dout, count * sizeof *dout);
 }
 
-static inline void t_check(const char *body, const char *kind, const uint64_t (*in)[3], uint32_t count, uint64_t (*want)(uint64_t, uint64_t, uint64_t))
+static inline void t_check(const char *body, const char *kind, const uint64_t (*in)[3], uint32_t count,
+                           uint64_t (*want)(uint64_t, uint64_t, uint64_t))
 {
     static uint64_t out[T_THREADS_MAX];
     assert_true(count <= T_THREADS_MAX);
@@ -142,20 +170,23 @@ static inline void t_check(const char *body, const char *kind, const uint64_t (*
     for (uint32_t i = 0; i < count; i++) {
         uint64_t w = want(in[i][0], in[i][1], in[i][2]);
         if (out[i] != w)
-            fail_msg("%s\n  of %llx, %llx, %llx: got %llx, want %llx", body, (unsigned long long)in[i][0], (unsigned long long)in[i][1],
-                     (unsigned long long)in[i][2], (unsigned long long)out[i], (unsigned long long)w);
+            fail_msg("%s\n  of %llx, %llx, %llx: got %llx, want %llx", body, (unsigned long long)in[i][0],
+                     (unsigned long long)in[i][1], (unsigned long long)in[i][2], (unsigned long long)out[i],
+                     (unsigned long long)w);
     }
 }
 
 // One input, one result.
-static inline void t_one(const char *body, const char *kind, uint64_t a, uint64_t b, uint64_t c, uint64_t want)
+static inline void t_one(const char *body, const char *kind, uint64_t a, uint64_t b, uint64_t c,
+                         uint64_t want)
 {
     const uint64_t in[1][3] = {{a, b, c}};
     uint64_t out;
     t_ops(body, kind, in, &out, 1);
     if (out != want)
-        fail_msg("%s\n  of %llx, %llx, %llx: got %llx, want %llx", body, (unsigned long long)a, (unsigned long long)b, (unsigned long long)c,
-                 (unsigned long long)out, (unsigned long long)want);
+        fail_msg("%s\n  of %llx, %llx, %llx: got %llx, want %llx", body, (unsigned long long)a,
+                 (unsigned long long)b, (unsigned long long)c, (unsigned long long)out,
+                 (unsigned long long)want);
 }
 
 // Inputs that find the edges: every combination of `edges`, then random ones.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do floating-point instructions and conversions give the bits that the ISA says: rounding modes, NaN, infinities, subnormals, saturation?
+// Do floating-point instructions and conversions give the bits that the ISA says: rounding modes, NaN,
+// infinities, subnormals, saturation?
 #include "test_ptx.h"
 
 #include <fenv.h>
@@ -9,42 +10,109 @@ typedef uint64_t u64;
 typedef uint32_t u32;
 static u64 in32[1024][3], in64[1024][3];
 
-static float f(u64 b) { u32 v = (u32)b; float r; memcpy(&r, &v, 4); return r; }
-static u64 fb(float v) { u32 r; memcpy(&r, &v, 4); return v != v ? 0x7fffffff : r; }
-static double d(u64 b) { double r; memcpy(&r, &b, 8); return r; }
-static u64 db(double v) { u64 r; memcpy(&r, &v, 8); return r; }
+static float f(u64 b)
+{
+    u32 v = (u32)b;
+    float r;
+    memcpy(&r, &v, 4);
+    return r;
+}
+static u64 fb(float v)
+{
+    u32 r;
+    memcpy(&r, &v, 4);
+    return v != v ? 0x7fffffff : r;
+}
+static double d(u64 b)
+{
+    double r;
+    memcpy(&r, &b, 8);
+    return r;
+}
+static u64 db(double v)
+{
+    u64 r;
+    memcpy(&r, &v, 8);
+    return r;
+}
 
 static int setup(void **state)
 {
     (void)state;
-    static const u64 edges32[] = {0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x800000, 0x3f800000, 0xbf800000, 0x3f800001, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000,
-                                  0x7fc00000, 0x7f800001, 0xffc12345, 0x3f000000, 0x40490fdb, 0x00c00000, 0x33800000, 0x4b000001};
-    static const u64 edges64[] = {0, (u64)1 << 63, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000, 0xbff0000000000001, 0x7fefffffffffffff, 0x7ff0000000000000,
-                                  0xfff0000000000000, 0x400921fb54442d18, 0x3ca0000000000000, 0x41dfffffffc00000, 0x43e0000000000000, 0xc3e0000000000000, 0x3fe0000000000000};
+    static const u64 edges32[] = {0,          0x80000000, 1,          0x80000001, 0x7fffff,   0x800000,
+                                  0x3f800000, 0xbf800000, 0x3f800001, 0x7f7fffff, 0xff7fffff, 0x7f800000,
+                                  0xff800000, 0x7fc00000, 0x7f800001, 0xffc12345, 0x3f000000, 0x40490fdb,
+                                  0x00c00000, 0x33800000, 0x4b000001};
+    static const u64 edges64[] = {0,
+                                  (u64)1 << 63,
+                                  1,
+                                  0xfffffffffffff,
+                                  0x10000000000000,
+                                  0x3ff0000000000000,
+                                  0xbff0000000000001,
+                                  0x7fefffffffffffff,
+                                  0x7ff0000000000000,
+                                  0xfff0000000000000,
+                                  0x400921fb54442d18,
+                                  0x3ca0000000000000,
+                                  0x41dfffffffc00000,
+                                  0x43e0000000000000,
+                                  0xc3e0000000000000,
+                                  0x3fe0000000000000};
     t_inputs(in32, edges32, sizeof edges32 / sizeof *edges32, 1024);
     t_inputs(in64, edges64, sizeof edges64 / sizeof *edges64, 1024);
     return 0;
 }
 
 static int mode_now;
-#define ROUNDED(type, expr) ({ fesetround(mode_now); volatile type x_ = (expr); fesetround(FE_TONEAREST); x_; })
+#define ROUNDED(type, expr)                                                                                  \
+    ({                                                                                                       \
+        fesetround(mode_now);                                                                                \
+        volatile type x_ = (expr);                                                                           \
+        fesetround(FE_TONEAREST);                                                                            \
+        x_;                                                                                                  \
+    })
 static volatile float va, vb, vc;
 static volatile double wa, wb, wc;
-#define F32(name, expr) static u64 name(u64 a, u64 b, u64 c) { va = f(a); vb = f(b); vc = f(c); return fb(ROUNDED(float, expr)); }
+#define F32(name, expr)                                                                                      \
+    static u64 name(u64 a, u64 b, u64 c)                                                                     \
+    {                                                                                                        \
+        va = f(a);                                                                                           \
+        vb = f(b);                                                                                           \
+        vc = f(c);                                                                                           \
+        return fb(ROUNDED(float, expr));                                                                     \
+    }
 // NaNs of f64 are compared as such: their payload is the processor's.
-#define F64(name, expr) static u64 name(u64 a, u64 b, u64 c) { wa = d(a); wb = d(b); wc = d(c); return db(ROUNDED(double, expr)); }
-F32(add32, va + vb) F32(sub32, va - vb) F32(mul32, va * vb) F32(fma32, fmaf(va, vb, vc)) F32(div32, va / vb) F32(rcp32, 1 / va) F32(sqrt32, sqrtf(va))
-F64(add64, wa + wb) F64(mul64, wa * wb) F64(fma64, fma(wa, wb, wc)) F64(div64, wa / wb) F64(sqrt64, sqrt(wa))
+#define F64(name, expr)                                                                                      \
+    static u64 name(u64 a, u64 b, u64 c)                                                                     \
+    {                                                                                                        \
+        wa = d(a);                                                                                           \
+        wb = d(b);                                                                                           \
+        wc = d(c);                                                                                           \
+        return db(ROUNDED(double, expr));                                                                    \
+    }
+F32(add32, va + vb)
+F32(sub32, va - vb) F32(mul32, va *vb) F32(fma32, fmaf(va, vb, vc)) F32(div32, va / vb) F32(rcp32, 1 / va)
+    F32(sqrt32, sqrtf(va)) F64(add64, wa + wb) F64(mul64, wa *wb) F64(fma64, fma(wa, wb, wc))
+        F64(div64, wa / wb) F64(sqrt64, sqrt(wa))
 
-static void rounding(void **state)
+            static void rounding(void **state)
 {
     (void)state;
-    static const struct { const char *suffix; int mode; } modes[] = {{"rn", FE_TONEAREST}, {"rz", FE_TOWARDZERO}, {"rm", FE_DOWNWARD}, {"rp", FE_UPWARD}};
-    static const struct { const char *op, *operands, *kind; u64 (*want)(u64, u64, u64); } rows[] = {
-        {"add", "f32 %rf, %fa0, %fa1", "rf", add32}, {"sub", "f32 %rf, %fa0, %fa1", "rf", sub32}, {"mul", "f32 %rf, %fa0, %fa1", "rf", mul32},
-        {"fma", "f32 %rf, %fa0, %fa1, %fa2", "rf", fma32}, {"div", "f32 %rf, %fa0, %fa1", "rf", div32}, {"rcp", "f32 %rf, %fa0", "rf", rcp32},
-        {"sqrt", "f32 %rf, %fa0", "rf", sqrt32}, {"add", "f64 %rd, %da0, %da1", "rd", add64}, {"mul", "f64 %rd, %da0, %da1", "rd", mul64},
-        {"fma", "f64 %rd, %da0, %da1, %da2", "rd", fma64}, {"div", "f64 %rd, %da0, %da1", "rd", div64}, {"sqrt", "f64 %rd, %da0", "rd", sqrt64}};
+    static const struct {
+        const char *suffix;
+        int mode;
+    } modes[] = {{"rn", FE_TONEAREST}, {"rz", FE_TOWARDZERO}, {"rm", FE_DOWNWARD}, {"rp", FE_UPWARD}};
+    static const struct {
+        const char *op, *operands, *kind;
+        u64 (*want)(u64, u64, u64);
+    } rows[] = {
+        {"add", "f32 %rf, %fa0, %fa1", "rf", add32}, {"sub", "f32 %rf, %fa0, %fa1", "rf", sub32},
+        {"mul", "f32 %rf, %fa0, %fa1", "rf", mul32}, {"fma", "f32 %rf, %fa0, %fa1, %fa2", "rf", fma32},
+        {"div", "f32 %rf, %fa0, %fa1", "rf", div32}, {"rcp", "f32 %rf, %fa0", "rf", rcp32},
+        {"sqrt", "f32 %rf, %fa0", "rf", sqrt32},     {"add", "f64 %rd, %da0, %da1", "rd", add64},
+        {"mul", "f64 %rd, %da0, %da1", "rd", mul64}, {"fma", "f64 %rd, %da0, %da1, %da2", "rd", fma64},
+        {"div", "f64 %rd, %da0, %da1", "rd", div64}, {"sqrt", "f64 %rd, %da0", "rd", sqrt64}};
     for (size_t k = 0; k < sizeof modes / sizeof *modes; k++)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
             char text[128];
@@ -58,8 +126,10 @@ static void rounding(void **state)
                 u64 want = rows[i].want(in[n][0], in[n][1], in[n][2]);
                 bool both_nan = wide && isnan(d(want)) && isnan(d(out[n]));
                 if (out[n] != want && !both_nan)
-                    fail_msg("%s of %llx, %llx, %llx: got %llx, want %llx", text, (unsigned long long)in[n][0], (unsigned long long)in[n][1],
-                             (unsigned long long)in[n][2], (unsigned long long)out[n], (unsigned long long)want);
+                    fail_msg("%s of %llx, %llx, %llx: got %llx, want %llx", text,
+                             (unsigned long long)in[n][0], (unsigned long long)in[n][1],
+                             (unsigned long long)in[n][2], (unsigned long long)out[n],
+                             (unsigned long long)want);
             }
         }
 }
@@ -92,8 +162,12 @@ static void edges(void **state)
     t_one("testp.subnormal.f32 %p, %fa0;", "p", 5, 0, 0, 1);
     t_one("testp.notanumber.f64 %p, %da0;", "p", 0x7ff0000000000001, 0, 0, 1);
     // Comparisons with a NaN: ordered ones fail, unordered ones hold.
-    static const struct { const char *cmp; u64 less, nan; } rows[] = {{"eq", 0, 0}, {"ne", 1, 0}, {"lt", 1, 0}, {"le", 1, 0}, {"gt", 0, 0}, {"ge", 0, 0}, {"equ", 0, 1},
-                                                                      {"neu", 1, 1}, {"ltu", 1, 1}, {"leu", 1, 1}, {"gtu", 0, 1}, {"geu", 0, 1}, {"num", 1, 0}, {"nan", 0, 1}};
+    static const struct {
+        const char *cmp;
+        u64 less, nan;
+    } rows[] = {{"eq", 0, 0},  {"ne", 1, 0},  {"lt", 1, 0},  {"le", 1, 0},  {"gt", 0, 0},
+                {"ge", 0, 0},  {"equ", 0, 1}, {"neu", 1, 1}, {"ltu", 1, 1}, {"leu", 1, 1},
+                {"gtu", 0, 1}, {"geu", 0, 1}, {"num", 1, 0}, {"nan", 0, 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[80];
         snprintf(text, sizeof text, "setp.%s.f32 %%p, %%fa0, %%fa1;", rows[i].cmp);
@@ -111,35 +185,69 @@ static void edges(void **state)
 static void conversions(void **state)
 {
     (void)state;
-    static const struct { const char *text, *kind; u64 a, want; } rows[] = {
-        // to integers: clamped; a NaN is 0, but the lone top bit from f64 or to 64 bits
-        {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0x4f000000, 0x7fffffff}, {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0xff800000, 0x80000000},
-        {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0x7fc00000, 0}, {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0xbf800000, 0},
-        {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0x4f800000, 0xffffffff}, {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0x4f7fffff, 0xffffff00},
-        {"cvt.rzi.s64.f32 %r64, %fa0;", "r64", 0x7fc00000, 0x8000000000000000}, {"cvt.rzi.u64.f32 %r64, %fa0;", "r64", 0x7fc00000, 0x8000000000000000},
-        {"cvt.rzi.s32.f64 %r32, %da0;", "r32", 0x7ff8000000000000, 0x80000000}, {"cvt.rzi.u32.f64 %r32, %da0;", "r32", 0x7ff8000000000000, 0x80000000},
-        {"cvt.rzi.u64.f64 %r64, %da0;", "r64", 0x43f0000000000000, 0xffffffffffffffff}, {"cvt.rzi.s64.f64 %r64, %da0;", "r64", 0xc3f0000000000000, 0x8000000000000000},
-        {"cvt.rni.s32.f32 %r32, %fa0;", "r32", 0x40200000, 2}, {"cvt.rni.s32.f32 %r32, %fa0;", "r32", 0x40600000, 4}, {"cvt.rmi.s32.f32 %r32, %fa0;", "r32", 0xc0200000, 0xfffffffd},
-        {"cvt.rpi.s32.f32 %r32, %fa0;", "r32", 0x40200000, 3}, {"cvt.rzi.u8.f32 %r16, %fa0;", "r16", 0x43960000, 255}, {"cvt.rzi.s8.f32 %r16, %fa0;", "r16", 0xc3960000, 0xff80},
-        {"cvt.rni.f32.f32 %rf, %fa0;", "rf", 0xbf000000, 0x80000000}, {"cvt.rmi.f64.f64 %rd, %da0;", "rd", 0xbfe0000000000000, 0xbff0000000000000},
-        // from integers
-        {"cvt.rn.f32.u64 %rf, %a0;", "rf", 0xffffffffffffffff, 0x5f800000}, {"cvt.rz.f32.u64 %rf, %a0;", "rf", 0xffffffffffffffff, 0x5f7fffff},
-        {"cvt.rp.f32.s32 %rf, %ra0;", "rf", 0x01000001, 0x4b800001}, {"cvt.rm.f32.s32 %rf, %ra0;", "rf", 0xfeffffff, 0xcb800001},
-        {"cvt.rn.f64.u64 %rd, %a0;", "rd", 0x8000000000000400, 0x43e0000000000000}, {"cvt.rp.f64.u64 %rd, %a0;", "rd", 0x8000000000000001, 0x43e0000000000001},
-        {"cvt.rn.f16.s32 %r16, %ra0;", "r16", 70000, 0x7c00}, {"cvt.rn.bf16.u32 %r16, %ra0;", "r16", 3, 0x4040},
-        // between floats
-        {"cvt.rn.f32.f64 %rf, %da0;", "rf", 0x36a0000000000000, 1}, {"cvt.rn.f32.f64 %rf, %da0;", "rf", 0x3690000000000000, 0}, {"cvt.rz.f32.f64 %rf, %da0;", "rf", 0x47f0000000000000, 0x7f7fffff},
-        {"cvt.rp.f32.f64 %rf, %da0;", "rf", 1, 1}, {"cvt.f64.f32 %rd, %fa0;", "rd", 1, 0x36a0000000000000}, {"cvt.sat.f32.f32 %rf, %fa0;", "rf", 0x7fc00000, 0},
-        {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x477ff000, 0x7c00}, {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x477fefff, 0x7bff}, {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x33000000, 0},
-        {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x33000001, 1}, {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x7fc00000, 0x7fff}, {"cvt.rz.f16.f32 %r16, %fa0;", "r16", 0x477ff000, 0x7bff},
-        {"cvt.f32.f16 %rf, %ha0;", "rf", 1, 0x33800000}, {"cvt.f32.f16 %rf, %ha0;", "rf", 0xfc00, 0xff800000}, {"cvt.rn.bf16.f32 %r16, %fa0;", "r16", 0x3f808000, 0x3f80},
-        {"cvt.rn.bf16.f32 %r16, %fa0;", "r16", 0x3f818000, 0x3f82}, {"cvt.rna.tf32.f32 %r32, %fa0;", "r32", 0x3f801000, 0x3f802000},
-        {"cvt.rn.f16x2.f32 %r32, %fa0, 0f40000000;", "r32", 0x3f800000, 0x3c004000}, {"cvt.rn.satfinite.e4m3x2.f32 %r16, %fa0, 0f3F800000;", "r16", 0x447a0000, 0x7e38},
-        {"cvt.rn.satfinite.e5m2x2.f32 %r16, %fa0, 0f3F800000;", "r16", 0x48800000, 0x7b3c}, {"cvt.rn.f16x2.e4m3x2 %r32, %ha0;", "r32", 0x7e38, 0x5f003c00},
-        // between integers
-        {"cvt.sat.u8.s32 %r16, %ra0;", "r16", 0xffffffff, 0}, {"cvt.sat.s16.s64 %r16, %a0;", "r16", 0x123456789, 0x7fff}, {"cvt.s32.s8 %r32, %ra0;", "r32", 0x180, 0xffffff80},
-        {"cvt.u64.u32 %r64, %ra0;", "r64", 0xffffffff, 0xffffffff}, {"cvt.s64.s16 %r64, %ha0;", "r64", 0x8000, 0xffffffffffff8000}, {"cvt.u16.u64 %r16, %a0;", "r16", 0x12345, 0x2345},
-        {"cvt.s8.s32 %r32, %ra0;", "r32", 0x1ff, 0xffffffff}};
+    static const struct {
+        const char *text, *kind;
+        u64 a, want;
+    } rows[] = {// to integers: clamped; a NaN is 0, but the lone top bit from f64 or to 64 bits
+                {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0x4f000000, 0x7fffffff},
+                {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0xff800000, 0x80000000},
+                {"cvt.rzi.s32.f32 %r32, %fa0;", "r32", 0x7fc00000, 0},
+                {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0xbf800000, 0},
+                {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0x4f800000, 0xffffffff},
+                {"cvt.rzi.u32.f32 %r32, %fa0;", "r32", 0x4f7fffff, 0xffffff00},
+                {"cvt.rzi.s64.f32 %r64, %fa0;", "r64", 0x7fc00000, 0x8000000000000000},
+                {"cvt.rzi.u64.f32 %r64, %fa0;", "r64", 0x7fc00000, 0x8000000000000000},
+                {"cvt.rzi.s32.f64 %r32, %da0;", "r32", 0x7ff8000000000000, 0x80000000},
+                {"cvt.rzi.u32.f64 %r32, %da0;", "r32", 0x7ff8000000000000, 0x80000000},
+                {"cvt.rzi.u64.f64 %r64, %da0;", "r64", 0x43f0000000000000, 0xffffffffffffffff},
+                {"cvt.rzi.s64.f64 %r64, %da0;", "r64", 0xc3f0000000000000, 0x8000000000000000},
+                {"cvt.rni.s32.f32 %r32, %fa0;", "r32", 0x40200000, 2},
+                {"cvt.rni.s32.f32 %r32, %fa0;", "r32", 0x40600000, 4},
+                {"cvt.rmi.s32.f32 %r32, %fa0;", "r32", 0xc0200000, 0xfffffffd},
+                {"cvt.rpi.s32.f32 %r32, %fa0;", "r32", 0x40200000, 3},
+                {"cvt.rzi.u8.f32 %r16, %fa0;", "r16", 0x43960000, 255},
+                {"cvt.rzi.s8.f32 %r16, %fa0;", "r16", 0xc3960000, 0xff80},
+                {"cvt.rni.f32.f32 %rf, %fa0;", "rf", 0xbf000000, 0x80000000},
+                {"cvt.rmi.f64.f64 %rd, %da0;", "rd", 0xbfe0000000000000, 0xbff0000000000000},
+                // from integers
+                {"cvt.rn.f32.u64 %rf, %a0;", "rf", 0xffffffffffffffff, 0x5f800000},
+                {"cvt.rz.f32.u64 %rf, %a0;", "rf", 0xffffffffffffffff, 0x5f7fffff},
+                {"cvt.rp.f32.s32 %rf, %ra0;", "rf", 0x01000001, 0x4b800001},
+                {"cvt.rm.f32.s32 %rf, %ra0;", "rf", 0xfeffffff, 0xcb800001},
+                {"cvt.rn.f64.u64 %rd, %a0;", "rd", 0x8000000000000400, 0x43e0000000000000},
+                {"cvt.rp.f64.u64 %rd, %a0;", "rd", 0x8000000000000001, 0x43e0000000000001},
+                {"cvt.rn.f16.s32 %r16, %ra0;", "r16", 70000, 0x7c00},
+                {"cvt.rn.bf16.u32 %r16, %ra0;", "r16", 3, 0x4040},
+                // between floats
+                {"cvt.rn.f32.f64 %rf, %da0;", "rf", 0x36a0000000000000, 1},
+                {"cvt.rn.f32.f64 %rf, %da0;", "rf", 0x3690000000000000, 0},
+                {"cvt.rz.f32.f64 %rf, %da0;", "rf", 0x47f0000000000000, 0x7f7fffff},
+                {"cvt.rp.f32.f64 %rf, %da0;", "rf", 1, 1},
+                {"cvt.f64.f32 %rd, %fa0;", "rd", 1, 0x36a0000000000000},
+                {"cvt.sat.f32.f32 %rf, %fa0;", "rf", 0x7fc00000, 0},
+                {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x477ff000, 0x7c00},
+                {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x477fefff, 0x7bff},
+                {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x33000000, 0},
+                {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x33000001, 1},
+                {"cvt.rn.f16.f32 %r16, %fa0;", "r16", 0x7fc00000, 0x7fff},
+                {"cvt.rz.f16.f32 %r16, %fa0;", "r16", 0x477ff000, 0x7bff},
+                {"cvt.f32.f16 %rf, %ha0;", "rf", 1, 0x33800000},
+                {"cvt.f32.f16 %rf, %ha0;", "rf", 0xfc00, 0xff800000},
+                {"cvt.rn.bf16.f32 %r16, %fa0;", "r16", 0x3f808000, 0x3f80},
+                {"cvt.rn.bf16.f32 %r16, %fa0;", "r16", 0x3f818000, 0x3f82},
+                {"cvt.rna.tf32.f32 %r32, %fa0;", "r32", 0x3f801000, 0x3f802000},
+                {"cvt.rn.f16x2.f32 %r32, %fa0, 0f40000000;", "r32", 0x3f800000, 0x3c004000},
+                {"cvt.rn.satfinite.e4m3x2.f32 %r16, %fa0, 0f3F800000;", "r16", 0x447a0000, 0x7e38},
+                {"cvt.rn.satfinite.e5m2x2.f32 %r16, %fa0, 0f3F800000;", "r16", 0x48800000, 0x7b3c},
+                {"cvt.rn.f16x2.e4m3x2 %r32, %ha0;", "r32", 0x7e38, 0x5f003c00},
+                // between integers
+                {"cvt.sat.u8.s32 %r16, %ra0;", "r16", 0xffffffff, 0},
+                {"cvt.sat.s16.s64 %r16, %a0;", "r16", 0x123456789, 0x7fff},
+                {"cvt.s32.s8 %r32, %ra0;", "r32", 0x180, 0xffffff80},
+                {"cvt.u64.u32 %r64, %ra0;", "r64", 0xffffffff, 0xffffffff},
+                {"cvt.s64.s16 %r64, %ha0;", "r64", 0x8000, 0xffffffffffff8000},
+                {"cvt.u16.u64 %r16, %a0;", "r16", 0x12345, 0x2345},
+                {"cvt.s8.s32 %r32, %ra0;", "r32", 0x1ff, 0xffffffff}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         t_one(rows[i].text, rows[i].kind, rows[i].a, 0, 0, rows[i].want);
 }
@@ -194,6 +302,7 @@ static void halves(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rounding), cmocka_unit_test(edges), cmocka_unit_test(conversions), cmocka_unit_test(halves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rounding), cmocka_unit_test(edges),
+                                       cmocka_unit_test(conversions), cmocka_unit_test(halves)};
     return cmocka_run_group_tests_name("ptx floats", tests, setup, NULL);
 }
