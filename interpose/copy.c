@@ -193,3 +193,21 @@ CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy)
         return w.to_device ? within_device(&w) : to_host(&w);
     return w.to_device ? to_device(&w) : within_host(&w);
 }
+
+// --- between contexts
+
+static CUresult settle(struct gn_call *c, CUcontext handle)
+{
+    const struct gn_context *x = gn_context_find(handle);
+    struct gn_args_context_synchronize a = {.context = x ? x->id : 0};
+    return x ? gn_ask(c, GN_OP_context_synchronize, &a, &(struct gn_out_context_synchronize){0}) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+CUresult gn_copy_peer_begin(struct gn_call *c, CUcontext from, CUcontext to)
+{
+    CUresult r = from ? settle(c, from) : CUDA_SUCCESS;
+    return !r && to && to != from ? settle(c, to) : r;
+}
+
+// Work of either context finds the copy done: it was put into the default stream of a third one, perhaps.
+CUresult gn_copy_peer_end(struct gn_call *c, CUresult copied) { return copied ? copied : gn_stream_wait(c, GN_STREAM_LEGACY_ID); }

@@ -25,4 +25,9 @@ struct gn_copy {
 // CUDA_ERROR_INVALID_HANDLE for a bad stream; and, where the copy waits, whatever the server says.
 CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy);
 
+// Between contexts a synchronous copy is in order with everything that is queued in both of them: `begin` before it and `end` after it. NULL
+// for an end that is the host's.
+CUresult gn_copy_peer_begin(struct gn_call *c, CUcontext from, CUcontext to);
+CUresult gn_copy_peer_end(struct gn_call *c, CUresult copied);
+
 #endif

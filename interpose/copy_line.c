@@ -73,13 +73,14 @@ CUresult gn_cuMemcpyDtoDAsync_v2(struct gn_call *c, CUdeviceptr dstDevice, CUdev
     return line_async(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount, hStream);
 }
 
-// Between contexts and devices nothing is different: one process at the server has them all.
+// One process at the server has all contexts and devices, so only the order is to be seen to.
 CUresult gn_cuMemcpyPeer(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext,
                          CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount)
 {
     if (!gn_context_find(dstContext) || !gn_context_find(srcContext))
         return CUDA_ERROR_INVALID_CONTEXT;
-    return line(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount);
+    CUresult r = gn_copy_peer_begin(c, srcContext, dstContext);
+    return r ? r : gn_copy_peer_end(c, line(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount));
 }
 
 CUresult gn_cuMemcpyPeerAsync(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext,

@@ -91,7 +91,10 @@ static CUresult peer_slices(struct gn_call *c, const CUDA_MEMCPY3D_PEER *d, bool
                      d->dstHost,
                      d->dstDevice,
                      {0, d->dstXInBytes, d->dstY, d->dstZ, d->dstPitch, d->dstHeight}};
-    return run(c, &from, &to, &shape, async, stream);
+    CUresult r = async ? CUDA_SUCCESS : gn_copy_peer_begin(c, d->srcContext, d->dstContext);
+    if (!r)
+        r = run(c, &from, &to, &shape, async, stream);
+    return async ? r : gn_copy_peer_end(c, r);
 }
 
 CUresult gn_cuMemcpy2D_v2(struct gn_call *c, const CUDA_MEMCPY2D *pCopy)

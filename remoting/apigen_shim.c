@@ -211,12 +211,24 @@ void write_map(FILE *f)
     fprintf(f, "    genie_*;\n  local:\n    *;\n};\n");
 }
 
+// The header keeps the plain name for the older call of these: the newer one takes one argument more, and is called by its full name.
+static bool has_own_name(const struct entry *e)
+{
+    static const char *const names[] = {"cuCtxGetDevice_v2", "cuCtxSynchronize_v2", "cuStreamGetCtx_v2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(e->name, names[i]))
+            return true;
+    return false;
+}
+
+static const char *header_name(const struct entry *e) { return has_own_name(e) ? e->name : base_name(e); }
+
 static bool is_newest(const struct entry *e)
 {
     char base[256];
-    snprintf(base, sizeof base, "%s", base_name(e));
+    snprintf(base, sizeof base, "%s", header_name(e));
     for (int i = 0; i < entry_count; i++)
-        if (entries[i].is_call && entries[i].since > e->since && !strcmp(base_name(&entries[i]), base))
+        if (entries[i].is_call && entries[i].since > e->since && !strcmp(header_name(&entries[i]), base))
             return false;
     return true;
 }
@@ -242,7 +254,7 @@ void write_cuda_h(FILE *f)
         const struct entry *e = &entries[i];
         if (!e->is_call || !is_newest(e))
             continue;
-        const char *base = base_name(e);
+        const char *base = header_name(e);
         if (e->variant)
             fprintf(f, "#ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM\n#define %s %s_%s\n", base, e->name, e->variant);
         if (e->variant && strcmp(base, e->name))
@@ -256,7 +268,7 @@ void write_cuda_h(FILE *f)
     // A newest call under its plain name: the macro above gives it the right symbol. Older ones have the plain name no more.
     for (int i = 0; i < entry_count; i++)
         if (entries[i].is_call && is_newest(&entries[i])) {
-            fprintf(f, "CUresult %s(", base_name(&entries[i]));
+            fprintf(f, "CUresult %s(", header_name(&entries[i]));
             write_params(f, &entries[i]);
             fprintf(f, ");\n");
         }

@@ -390,7 +390,8 @@ static int ask(struct gn_session *s, const struct posting *request, void *out, i
     *code = w.code;
     latched->code = w.latched;
     latched->op = w.latched_op;
-    struct gn_cursor c = gn_cursor_over(w.body, w.body_bytes);
+    static uint8_t nothing[1]; // a thread's first reply may be empty, and it has no buffer yet
+    struct gn_cursor c = gn_cursor_over(w.body ? w.body : nothing, w.body_bytes);
     if (out && w.code == 0 && !gn_codecs[p.op].decode_out(&c, out)) {
         session_fail(s, "the server's reply to %s is malformed", gn_api[p.op].name);
         return -ENOTCONN;

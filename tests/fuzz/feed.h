@@ -11,12 +11,15 @@
 
 #include "remoting/link.h"
 
+enum { FEED_FRAME_BYTES_MAX = 64 << 10 }; // what says more is payload: it comes 8 bytes at a time, so that the next frame is found
+
 struct feed {
     struct gn_link link;
     const uint8_t *data;
     size_t size, at;
     uint32_t random;    // not 0: pieces of odd sizes
-    int frames;         // not 0: a piece is as long as the u32 at its beginning says, so that frames mostly come one by one
+    size_t frames;      // not 0: a piece is as long as the u32 at its beginning says, so that frames mostly come one by one; 1: it counts all of
+                        // the frame, else what follows a header of so many bytes
     void (*before)(void);
     _Atomic int shut;
     _Atomic uint64_t sent_bytes;
@@ -28,7 +31,7 @@ static inline size_t feed_piece(struct feed *f, size_t most)
     uint32_t word = 0;
     if (f->frames && left >= sizeof word) {
         memcpy(&word, f->data + f->at, sizeof word);
-        n = word < 8 ? 8 : word;
+        n = f->frames > 1 ? f->frames + ((word + (size_t)7) & ~(size_t)7) : word < 8 || word > FEED_FRAME_BYTES_MAX ? 8 : word;
     } else if (f->random) {
         f->random = f->random * 1664525u + 1013904223u;
         n = 1 + (f->random >> 8) % 97;

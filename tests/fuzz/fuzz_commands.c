@@ -135,6 +135,10 @@ static bool choose(const uint8_t **in, const uint8_t *end, struct gn_cursor *out
     uint8_t *bytes = gn_get_bytes(out, payload);
     if (bytes)
         memset(bytes, 'p', gn_pad8(payload));
+    if (bytes && payload) { // it says how long it is, as frames do: it comes in one piece (feed.h)
+        uint32_t length = (uint32_t)gn_pad8(payload);
+        memcpy(bytes, &length, sizeof length);
+    }
     return !out->bad;
 }
 

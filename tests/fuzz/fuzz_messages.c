@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes what a server may send to a client: a session without threads of its own, with posted commands, copies both ways and host functions
 // outstanding, reads the input until the session is over. Nothing may be written outside the boxes of its copies, nothing read or freed twice, and
-// every call must come back.
+// every call must come back. The first byte: 1 pieces of odd sizes, 2 every post is confirmed, 4 messages come one by one.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
     require(feed && m.flat && m.rows && m.pinned);
     memset(m.pinned, 7, 2 * 600 + 3 * 128 + 100);
-    *feed = (struct feed){.link.ops = &feed_ops, .data = data + 2, .size = size - 2, .random = data[0] & 1 ? 1u + data[1] : 0};
+    *feed = (struct feed){.link.ops = &feed_ops, .data = data + 2, .size = size - 2, .random = data[0] & 1 ? 1u + data[1] : 0,
+                           .frames = data[0] & 4 ? sizeof(struct gn_message) : 0};
     host_calls = 0;
     require(!gn_session_open(&session, &feed->link, &config, &welcome));
     post_some(&m);

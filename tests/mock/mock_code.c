@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/mock/mock_join.h"
 #include "tests/mock/mock_limits.h"
 #include "tests/mock/mock_state.h"
 
@@ -27,31 +28,14 @@ static CUresult refuse(char *log, CUresult code, const char *format, ...)
     return code;
 }
 
-static const char *skip_blank(const char *at)
-{
-    for (;;) {
-        at += strspn(at, " \t\r\n\f\v");
-        if (at[0] == '/' && at[1] == '/') {
-            at += strcspn(at, "\n");
-        } else if (at[0] == '/' && at[1] == '*') {
-            const char *close = strstr(at + 2, "*/");
-            if (!close)
-                return at;
-            at = close + 2;
-        } else {
-            return at;
-        }
-    }
-}
-
 // A version that the driver does not know yet has an error of its own, so it is looked at before the parser sees the text.
 static CUresult check_version(const char *text, char *log)
 {
     unsigned major, minor;
-    const char *at = skip_blank(text);
+    const char *at = mock_ptx_skip_blank(text);
     if (strncmp(at, ".version", 8))
         return CUDA_SUCCESS; // the parser will say what is wrong
-    at = skip_blank(at + 8);
+    at = mock_ptx_skip_blank(at + 8);
     if (sscanf(at, "%3u.%3u", &major, &minor) != 2 || 10 * major + minor <= PTX_VERSION_MAX)
         return CUDA_SUCCESS;
     return refuse(log, CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "unsupported .version %u.%u; the current version is %d.%d",
@@ -176,8 +160,10 @@ void mock_code_complete(struct mock_code *code, size_t index)
 
 static CUresult pick(const void *image, size_t avail_bytes, struct mock_image *out, char *log)
 {
-    int r = mock_image_pick(image, avail_bytes, mock.options.sm, MOCK_IMAGE_PTX_FIRST, MOCK_IMAGE_UNPACKED_MAX, out);
     struct gn_image probe;
+    int r = mock_ptx_join(image, avail_bytes, mock.options.sm, out);
+    if (r == -ENOENT)
+        r = mock_image_pick(image, avail_bytes, mock.options.sm, MOCK_IMAGE_PTX_FIRST, MOCK_IMAGE_UNPACKED_MAX, out);
     switch (r) {
     case 0: return CUDA_SUCCESS;
     case -ENOMEM: return CUDA_ERROR_OUT_OF_MEMORY;

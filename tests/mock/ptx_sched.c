@@ -38,9 +38,12 @@ static int choose(const struct ptx_warp *w, uint8_t state, bool after_last)
 
 static ptx_fn leader_handler(void)
 {
-    static ptx_fn leader;
-    if (!leader)
+    static ptx_fn cached; // every thread finds the same
+    ptx_fn leader = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+    if (!leader) {
         leader = ptx_handler(OP_LEADER);
+        __atomic_store_n(&cached, leader, __ATOMIC_RELAXED);
+    }
     return leader;
 }
 

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Number and size: threads, streams, events, allocations, 8 GiB, parameters, names, copies and boxes (sizes.c), with default and with small
+# windows, chunks and rings. And a limit on a session's memory, which is told by the call that goes beyond it.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+export GENIE_MOCK=mem=16G
+[ "$variant" = release ] || export E2E_TRIES=40
+
+config() { # LINES...
+    printf '[server]\nlog = "warn"\n[limits]\n' >"$lib_scratch/server.toml"
+    printf '%s\n' "$@" >>"$lib_scratch/server.toml"
+}
+serve
+check "as locally, over a Unix socket" same 120 unix "$b/tests/e2e/sizes"
+stop_server "$server_pid"
+config 'chunk = "64KiB"' 'window = "256KiB"'
+serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
+export E2E_TRIES=40
+GENIE_RING=64KiB check "as locally over TCP with a small window and ring" same 120 small "$b/tests/e2e/sizes"
+stop_server "$server_pid"
+
+config 'memory = "100MiB"'
+serve "unix:$lib_scratch/limited" --config "$lib_scratch/server.toml"
+limited() {
+    remotely "$b/tests/e2e/limited" 100
+}
+check "a limit on memory is told at the call" limited
+tap_end
