@@ -200,6 +200,10 @@ CUresult gn_cuInit(struct gn_call *c, unsigned int flags)
         mode = atomic_load_explicit(&gn_shim.mode, memory_order_relaxed);
         pthread_mutex_unlock(&init_lock);
     }
+    if (!r && mode == GN_MODE_LOCAL) { // a forked child of a process that has a driver has none: it is the driver that says so
+        CUresult (*init)(unsigned) = gn_local_function(GN_SYMBOL_cuInit);
+        return init(0);
+    }
     return !r && mode == GN_MODE_REMOTE && !gn_shim.welcome.device_count ? CUDA_ERROR_NO_DEVICE : r;
 }
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+    grep -q '"cuLaunchKernel": {"count": 41, "errors": 0}' "$lib_scratch/stats.json" || { echo "41 calls of cuLaunchKernel"; cat "$lib_scratch/stats.json"; return 1; }#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Error codes, contexts and devices, fork and exec, and device printf: the same remotely as locally, over both kinds of sockets, with every
 # optimisation off, and with the local mode, where the calls only pass through Genie. And what Genie writes about it: trace and statistics.
@@ -34,10 +34,10 @@ traced() {
 check "GENIE_TRACE writes the calls with their codes" traced
 
 counted() {
-    GENIE_STATS=$lib_scratch/stats.json same 60 counted "$bin/prints" || return 1
-    [ "$(stat_of "$lib_scratch/stats.json" kernels)" = 41 ] || { echo "41 kernels were launched"; cat "$lib_scratch/stats.json"; return 1; }
-    [ "$(stat_of "$lib_scratch/stats.json" calls.cuLaunchKernel)" = 41 ] || { echo "41 calls of cuLaunchKernel"; cat "$lib_scratch/stats.json"; return 1; }
-    "$bin/check_json" "$lib_scratch/stats.json"
+    local stats=$lib_scratch/stats.json
+    GENIE_STATS=$stats same 60 counted "$bin/prints" || return 1
+    cat "$stats"
+    [ "$(stat_of "$stats" kernels)" = 41 ] && grep -q "\"cuLaunchKernel\": {\"count\": 41, \"errors\": 0}" "$stats" && "$bin/check_json" "$stats"
 }
 check "GENIE_STATS writes what was done, as JSON" counted
 

@@ -20,7 +20,8 @@ struct feed {
     uint32_t random;    // not 0: pieces of odd sizes
     size_t frames;      // not 0: a piece is as long as the u32 at its beginning says, so that frames mostly come one by one; 1: it counts all of
                         // the frame, else what follows a header of so many bytes
-    void (*before)(void);
+    void (*before)(struct feed *);
+    void (*saw)(const void *header, size_t size_bytes); // each piece that is sent
     _Atomic int shut;
     _Atomic uint64_t sent_bytes;
 };
@@ -45,7 +46,7 @@ static inline ssize_t feed_recv(struct gn_link *link, const struct iovec *pieces
     struct feed *f = (struct feed *)link;
     (void)count, (void)wait;
     if (f->before)
-        f->before();
+        f->before(f);
     if (f->shut)
         return -ECONNRESET;
     size_t n = feed_piece(f, pieces[0].iov_len);
@@ -66,6 +67,8 @@ static inline ssize_t feed_send(struct gn_link *link, const struct iovec *pieces
         for (size_t k = 0; k < pieces[i].iov_len; k++)
             sum ^= ((const volatile uint8_t *)pieces[i].iov_base)[k];
         f->sent_bytes += (uint64_t)(sum & 0);
+        if (f->saw)
+            f->saw(pieces[i].iov_base, pieces[i].iov_len);
         n += (ssize_t)pieces[i].iov_len;
     }
     f->sent_bytes += (uint64_t)n;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api_wire.h"
 #include "core/frame.h"
@@ -142,6 +143,38 @@ static bool choose(const uint8_t **in, const uint8_t *end, struct gn_cursor *out
     return !out->bad;
 }
 
+// --- answers wait for their questions
+
+static _Atomic unsigned questions[GN_MESSAGE_KINDS], answers[GN_MESSAGE_KINDS];
+
+static void saw(const void *header, size_t size_bytes)
+{
+    struct gn_message m;
+    if (size_bytes != sizeof m)
+        return;
+    memcpy(&m, header, sizeof m);
+    if (m.kind < GN_MESSAGE_KINDS)
+        questions[m.kind]++;
+}
+
+// Streams go on. What comes next may answer what the server asks from another thread: that gets a moment to ask.
+static void before(struct feed *feed)
+{
+    struct gn_command head = {0};
+    fake_progress();
+    if (feed->size - feed->at >= sizeof head)
+        memcpy(&head, feed->data + feed->at, sizeof head);
+    if (!(head.flags & GN_COMMAND_CONTROL) || (head.op != GN_CONTROL_HOST_DONE && head.op != GN_CONTROL_PULLED))
+        return;
+    unsigned kind = head.op == GN_CONTROL_PULLED ? GN_MESSAGE_PULL : GN_MESSAGE_HOST;
+    for (int i = 0; i < 40 && questions[kind] <= answers[kind]; i++) {
+        struct timespec moment = {.tv_nsec = 20000};
+        nanosleep(&moment, NULL);
+        fake_progress();
+    }
+    answers[kind]++;
+}
+
 static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
     require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) && !gn_waiters_open(&w->waiters, w) &&
@@ -186,7 +219,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(bytes, prologue, prologue_bytes);
     memcpy(bytes + prologue_bytes, input, input_bytes);
     struct feed feed = {.link.ops = &feed_ops, .data = bytes, .size = prologue_bytes + input_bytes, .frames = data[0] & 1,
-                        .random = data[0] & 2 ? 1u + data[0] : 0, .before = data[0] & 1 ? fake_progress : NULL};
+                        .random = data[0] & 2 ? 1u + data[0] : 0, .before = data[0] & 1 ? before : NULL, .saw = saw};
+    memset(questions, 0, sizeof questions);
+    memset(answers, 0, sizeof answers);
     memset(&w, 0, sizeof w);
     w.status = &status;
     w.limits = (struct gn_limits){.memory_bytes = 512 << 10, .image_bytes = 64 << 10, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};

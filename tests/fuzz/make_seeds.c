@@ -10,7 +10,7 @@
 #include "core/frame.h"
 #include "remoting/hello.h"
 
-static uint8_t bytes[8192];
+static uint8_t bytes[16384];
 static struct gn_cursor c;
 
 static void begin(const void *first, size_t size_bytes)
@@ -124,7 +124,8 @@ static void command(unsigned op, const void *args, const void *payload, uint64_t
 
 static void control(uint16_t op, const uint64_t *body, uint32_t words, uint64_t payload_bytes)
 {
-    static const uint8_t zeros[4096];
+    static uint32_t zeros[1024]; // the first says how long the payload is: it comes in one piece (tests/fuzz/feed.h)
+    zeros[0] = (uint32_t)gn_pad8(payload_bytes);
     struct gn_command head = {.size_bytes = (uint32_t)sizeof head + 8 * words, .op = op, .flags = GN_COMMAND_CONTROL | (payload_bytes ? GN_COMMAND_PAYLOAD : 0)};
     gn_put_bytes(&c, &head, sizeof head);
     gn_put_bytes(&c, body, 8 * words);
@@ -143,6 +144,7 @@ static void commands(void)
     COMMAND(launch, .function = 0x103000004, .stream = stream, .grid_x = 1, .block_x = 1, .params = payload, .params_bytes = 8);
     COMMAND(cuEventRecord, .hEvent = event, .hStream = stream);
     COMMAND(event_synchronize, .event = event);
+    COMMAND(read, .stream = 1, .address = base, .pitch_bytes = 64, .slice_bytes = 64, .width_bytes = 64, .rows = 1, .slices = 1, .transfer = 1ull << 32);
     COMMAND(read, .stream = stream, .address = base, .pitch_bytes = 100, .slice_bytes = 200, .width_bytes = 50, .rows = 2, .slices = 2, .transfer = 1ull << 32);
     COMMAND(read_async, .stream = stream, .address = base, .pitch_bytes = 20000, .slice_bytes = 20000, .width_bytes = 20000, .rows = 1, .slices = 1, .transfer = 1ull << 33);
     control(GN_CONTROL_STARVED, NULL, 0, 0);
@@ -163,9 +165,9 @@ static void commands(void)
     COMMAND(stream_query, .stream = stream);
     for (uint64_t i = 0; i < 6; i++) {
         uint64_t body[3] = {2000, 1ull << 32, 2000 * i};
-        if (i < 2)
-            control(GN_CONTROL_PULLED, body, 3, 2000);
+        control(GN_CONTROL_PULLED, body, 3, 2000);
     }
+    COMMAND(stream_synchronize, .stream = stream);
     keep("commands", "pull");
 
     begin("\1", 1);

@@ -210,11 +210,30 @@ static CUresult peers(CUcontext dst, CUcontext src)
                                                                             : CUDA_ERROR_INVALID_CONTEXT;
 }
 
+// A synchronous copy between contexts is in order with all that is queued in both of them, before it and after it.
+static void settle(CUcontext handle)
+{
+    struct mock_context *c = mock_context_get(handle);
+    if (c)
+        mock_context_wait(c);
+}
+
+static CUresult settled(CUresult copied)
+{
+    if (copied == CUDA_SUCCESS)
+        mock_context_wait(mock_context_here());
+    return copied;
+}
+
 CUresult mock_cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
                            size_t ByteCount)
 {
     CUresult r = peers(dstContext, srcContext);
-    return r == CUDA_SUCCESS ? mock_cuMemcpyDtoD_v2(dstDevice, srcDevice, ByteCount) : r;
+    if (r != CUDA_SUCCESS)
+        return r;
+    settle(srcContext);
+    settle(dstContext);
+    return settled(mock_cuMemcpyDtoD_v2(dstDevice, srcDevice, ByteCount));
 }
 
 CUresult mock_cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
@@ -299,7 +318,11 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool 
     if (!p || p->srcLOD || p->dstLOD)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = peers(p->dstContext, p->srcContext);
-    return r == CUDA_SUCCESS ? copy_box(p, stream, is_async) : r;
+    if (r != CUDA_SUCCESS || is_async)
+        return r == CUDA_SUCCESS ? copy_box(p, stream, true) : r;
+    settle(p->srcContext);
+    settle(p->dstContext);
+    return settled(copy_box(p, stream, false));
 }
 
 CUresult mock_cuMemcpy2D_v2(const CUDA_MEMCPY2D *pCopy) { return copy_2d(pCopy, NULL, false); }
