@@ -10,6 +10,8 @@
 #include "server/staging.h"
 #include "server/wait.h"
 
+enum { SLICES_MAX = 1 << 20 }; // of one copy within the device: each is a call of the driver, and commands wait behind them
+
 CUresult gn_run_write(struct gn_worker *w, struct gn_request *q, const struct gn_args_write *a, struct gn_out_write *o)
 {
     (void)o;
@@ -246,6 +248,8 @@ CUresult gn_run_copy(struct gn_worker *w, struct gn_request *q, const struct gn_
     }
     if (!gn_find_stream(w, q, a->stream, &stream))
         return CUDA_ERROR_INVALID_HANDLE;
+    if (a->slices > SLICES_MAX)
+        return CUDA_ERROR_NOT_SUPPORTED;
     if (a->rows == 1 && a->slices == 1)
         return GN_DRIVER(w, cuMemcpyDtoDAsync_v2, a->destination, a->source, a->width_bytes, stream);
     CUresult r = CUDA_SUCCESS;

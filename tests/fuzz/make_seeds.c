@@ -180,6 +180,24 @@ static void commands(void)
     COMMAND(primary_reset, .context = 0x101000000);
     COMMAND(primary_release, .context = 0x101000000);
     keep("commands", "contexts");
+    // What was found, and must stay mended: the end of a host function that its stream has not reached; more pieces than there are gates; slices
+    // without end.
+    begin("\0", 1);
+    COMMAND(host_function, .stream = stream, .token = token);
+    COMMAND(host_function, .stream = stream, .token = token);
+    control(GN_CONTROL_HOST_DONE, &token, 1, 0);
+    keep("commands", "done_too_early");
+    begin("\1", 1);
+    COMMAND(write_pull, .stream = stream, .address = base, .pitch_bytes = 16, .slice_bytes = 40, .width_bytes = 8, .rows = 2, .slices = 2000, .transfer = 1ull << 32);
+    for (uint64_t i = 0; i < 20; i++) {
+        uint64_t body[3] = {16, 1ull << 32, 16 * i};
+        control(GN_CONTROL_PULLED, body, 3, 16);
+    }
+    COMMAND(stream_query, .stream = 1);
+    keep("commands", "pull_many");
+    begin("\1", 1);
+    COMMAND(copy, .stream = stream, .destination = base, .source = base + 4096, .destination_pitch_bytes = 1, .source_pitch_bytes = 1, .width_bytes = 1, .rows = 1, .slices = 1ull << 40);
+    keep("commands", "copy_without_end");
     begin("\5\1\2\3", 4); // by choice
     for (uint8_t i = 0; i < 250; i++)
         memcpy(gn_cursor_take(&c, 1), &i, 1);
