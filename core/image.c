@@ -8,7 +8,6 @@
 #include "core/image_bytes.h"
 
 enum {
-    WRAPPER_MAGIC = 0x466243b1,
     WRAPPER_BYTES = 24,
     FATBIN_HEADER_BYTES = 16, // the least; the header says its own size
     ENTRY_HEADER_BYTES = 64,
@@ -94,7 +93,7 @@ int gn_image_probe(const void *data, size_t avail_bytes, struct gn_image *out)
             break;
     }
     switch (gn_load_u32(magic)) {
-    case WRAPPER_MAGIC: return probe_wrapper(bytes, avail, out);
+    case GN_WRAPPER_MAGIC: return probe_wrapper(bytes, avail, out);
     case FATBIN_MAGIC: return probe_fatbin(bytes, avail, out);
     default: break;
     }
@@ -119,6 +118,18 @@ const void *gn_image_wrapped(const struct gn_image *wrapper, uint32_t *at)
     if (fatbin)
         *at = index + 1;
     return fatbin;
+}
+
+int gn_image_wrapped_count(const struct gn_image *wrapper, uint32_t *count)
+{
+    const void *next;
+    *count = 0;
+    while (gn_image_wrapped(wrapper, count))
+        continue;
+    if (*count < GN_IMAGE_WRAPPED_MAX || !wrapper->linked)
+        return 0;
+    memcpy(&next, (const char *)wrapper->linked + (*count - 1) * sizeof next, sizeof next);
+    return next ? -E2BIG : 0;
 }
 
 int gn_fatbin_begin(struct gn_fatbin_iter *it, const void *data, size_t avail_bytes)

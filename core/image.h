@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define GN_WRAPPER_MAGIC      0x466243b1u
 #define GN_IMAGE_SIZE_UNKNOWN SIZE_MAX // cuModuleLoadData gives a pointer and no length
 
 // 4 GiB: eight times the largest CUDA library there is (541 MB), so a lying header cannot make anyone walk or
@@ -65,6 +66,8 @@ int gn_image_probe(const void *data, size_t avail_bytes, struct gn_image *out);
 // GN_IMAGE_WRAPPED_MAX). The first is the wrapper's own, then come version 2's. Reads memory through the
 // wrapper's pointers.
 const void *gn_image_wrapped(const struct gn_image *wrapper, uint32_t *at);
+// How many fatbins those are: 0, or -E2BIG over GN_IMAGE_WRAPPED_MAX.
+int gn_image_wrapped_count(const struct gn_image *wrapper, uint32_t *count);
 
 // --- fatbin
 

@@ -161,35 +161,22 @@ CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code,
     return (CUresult)(earlier ? earlier : latched->code);
 }
 
-// GENIE_OPT=-post: the command has been carried out when its call returns, so its error is that call's own.
-// Any answer shows that, as the server goes through the commands in their order; the limit asked for is of no
-// interest.
-static CUresult wait_for_posted(struct gn_call *c)
-{
-    struct gn_args_context_get_limit a = {.limit = CU_LIMIT_STACK_SIZE};
-    struct gn_out_context_get_limit o = {0};
-    struct gn_latched latched = {0};
-    int32_t code = 0;
-    int status =
-        gn_session_ask(gn_shim.session, gn_context_id(c), GN_OP_context_get_limit, &a, &o, &code, &latched);
-    if (status)
-        return not_sent(status);
-    if (latched.code)
-        take_note(c, &latched);
-    return (CUresult)latched.code;
-}
-
-CUresult gn_posted(struct gn_call *c, unsigned op, int status)
+// `code` is the command's own where the session waits for it (GENIE_OPT=-post), otherwise 0.
+CUresult gn_posted(struct gn_call *c, unsigned op, int status, int32_t code)
 {
     (void)op;
     if (status)
         return not_sent(status);
-    return gn_options_on(GN_OPT_POST) ? CUDA_SUCCESS : wait_for_posted(c);
+    if (code && c->context)
+        gn_context_ruin(c->context, (CUresult)code);
+    return (CUresult)code;
 }
 
 CUresult gn_post(struct gn_call *c, unsigned op, const void *args)
 {
-    return gn_posted(c, op, gn_session_post(gn_shim.session, gn_context_id(c), op, args));
+    int32_t code;
+    int status = gn_session_post(gn_shim.session, gn_context_id(c), op, args, &code);
+    return gn_posted(c, op, status, code);
 }
 
 CUresult gn_ask(struct gn_call *c, unsigned op, const void *args, void *out)

@@ -123,6 +123,7 @@ static int open_session(int fd, struct gn_session **session, const struct gn_wel
     const struct gn_session_config config = {
         .ring_bytes = gn_options.ring_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
+        .confirm_posts = !gn_options_on(GN_OPT_POST),
         .events = *events,
     };
     error = gn_session_open(session, link, &config, welcome);

@@ -74,9 +74,10 @@ static CUresult write_pieces(const struct work *w)
         struct gn_args_write args = {
             w->stream, gn_piece_address(&w->to, &p), w->to.pitch_bytes, p.width_bytes, p.rows, data,
             size_bytes};
-        r = gn_posted(w->c, GN_OP_write,
-                      gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data,
-                                              size_bytes));
+        int32_t code;
+        int status = gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data,
+                                             size_bytes, &code);
+        r = gn_posted(w->c, GN_OP_write, status, code);
     }
     free(buffer);
     return r;
@@ -93,8 +94,9 @@ static CUresult write_pull(const struct work *w)
                                       w->shape.slices,
                                       0};
     struct gn_box box = host_box(&w->from, &w->shape);
-    return gn_posted(w->c, GN_OP_write_pull,
-                     gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box));
+    int32_t code;
+    int status = gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box, &code);
+    return gn_posted(w->c, GN_OP_write_pull, status, code);
 }
 
 static CUresult to_device(const struct work *w)
@@ -126,14 +128,14 @@ static CUresult to_host(const struct work *w)
                                 0};
     struct gn_box box = host_box(&w->to, &w->shape);
     uint64_t context = gn_context_id(w->c);
+    int32_t code = 0;
     if (w->pinned && w->async) {
         struct gn_args_read_async async_args;
         static_assert(sizeof async_args == sizeof args, "the two reads have the same arguments");
         memcpy(&async_args, &args, sizeof args);
-        return gn_posted(w->c, GN_OP_read_async,
-                         gn_session_read_async(gn_shim.session, context, &async_args, &box));
+        int posted = gn_session_read_async(gn_shim.session, context, &async_args, &box, &code);
+        return gn_posted(w->c, GN_OP_read_async, posted, code);
     }
-    int32_t code = 0;
     struct gn_latched latched = {0};
     int status = gn_session_read(gn_shim.session, context, &args, &box, &code, &latched);
     return gn_answered(w->c, GN_OP_read, status, code, &latched);

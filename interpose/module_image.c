@@ -5,85 +5,118 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "api_wire.h"
 #include "core/frame.h"
-#include "core/image.h"
+#include "core/image_bundle.h"
 #include "interpose/copy_box.h"
 #include "interpose/log.h"
 #include "interpose/module.h"
 
-// Whether some device of the server can run an entry of the fatbin.
-static bool is_usable(const void *fatbin)
+struct source { // what goes out
+    const void *data;
+    uint64_t size_bytes;
+    void *made; // to be freed: a bundle made here
+};
+
+static CUresult refuse(const struct gn_image_error *error)
 {
-    struct gn_fatbin_iter it;
-    struct gn_fatbin_entry entry;
-    if (gn_fatbin_begin(&it, fatbin, GN_IMAGE_SIZE_UNKNOWN))
-        return false;
-    while (gn_fatbin_next(&it, &entry) == 1)
-        for (uint32_t i = 0; i < gn_shim.welcome.device_count; i++) {
-            const int32_t *of_device = gn_shim.welcome.devices[i].attributes;
-            uint32_t sm = (uint32_t)(of_device[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] * 10 +
-                                     of_device[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR]);
-            if (gn_fatbin_fits(&entry, sm))
-                return true;
-        }
-    return false;
+    gn_log(GN_LOG_INFO, "not a CUDA image: %s (at byte %llu)",
+           error->reason ? error->reason : "wrapped twice", (unsigned long long)error->offset_bytes);
+    return CUDA_ERROR_INVALID_IMAGE;
 }
 
-// The fatbin behind a wrapper: its own, which holds the linked code where nvcc made code for the device; else
-// the first of the relocatable ones that can be compiled there.
-static const void *unwrap(const struct gn_image *wrapper)
+// The size of each fatbin behind the wrapper, and of the bundle.
+static CUresult measure_all(const struct gn_image *wrapper, uint64_t *size_bytes, uint32_t count,
+                            uint64_t *total_bytes)
 {
     uint32_t at = 0;
-    const void *own = gn_image_wrapped(wrapper, &at);
-    for (const void *fatbin = own; fatbin; fatbin = gn_image_wrapped(wrapper, &at))
-        if (is_usable(fatbin))
-            return fatbin;
-    return own; // the server says what is wrong with it
+    *total_bytes = gn_bundle_head_bytes(count);
+    for (const void *fatbin; (fatbin = gn_image_wrapped(wrapper, &at)) != NULL;) {
+        struct gn_fatbin_iter it;
+        if (gn_fatbin_begin(&it, fatbin, GN_IMAGE_SIZE_UNKNOWN))
+            return refuse(&it.error);
+        size_bytes[at - 1] = it.size_bytes;
+        *total_bytes += gn_bundle_padded(it.size_bytes);
+        if (*total_bytes > GN_IMAGE_SIZE_MAX)
+            return refuse(
+                &(struct gn_image_error){"fatbins that are larger together than any image may be", 0});
+    }
+    return CUDA_SUCCESS;
+}
+
+// A wrapper of version 2: its own fatbin (the linked code, which is empty where nvcc linked for no device)
+// and those of the translation units. All go to the server: its driver chooses, and links.
+static CUresult bundle(const struct gn_image *wrapper, uint32_t count, struct source *source)
+{
+    uint32_t at = 0;
+    uint64_t *size_bytes = calloc(count, sizeof *size_bytes);
+    CUresult r =
+        size_bytes ? measure_all(wrapper, size_bytes, count, &source->size_bytes) : CUDA_ERROR_OUT_OF_MEMORY;
+    uint8_t *to = r ? NULL : calloc(1, source->size_bytes);
+    if (!r && !to)
+        r = CUDA_ERROR_OUT_OF_MEMORY;
+    source->made = to;
+    source->data = to;
+    if (!r) {
+        gn_bundle_head(to, size_bytes, count);
+        to += gn_bundle_head_bytes(count);
+        for (const void *fatbin; (fatbin = gn_image_wrapped(wrapper, &at)) != NULL;) {
+            memcpy(to, fatbin, size_bytes[at - 1]);
+            to += gn_bundle_padded(size_bytes[at - 1]);
+        }
+    }
+    free(size_bytes);
+    return r;
 }
 
 // What the program's pointer leads to, with the wrapper of nvcc's host code taken off: a fatbin, an ELF or a
-// text, and its size.
-static CUresult measure(const void *given, size_t size_bytes, struct gn_image *image)
+// text, or a bundle of fatbins.
+static CUresult measure(const void *given, size_t size_bytes, struct source *source)
 {
-    int r = gn_image_probe(given, size_bytes, image);
-    if (!r && image->kind == GN_IMAGE_WRAPPER) {
+    struct gn_image image;
+    uint32_t count;
+    int r = gn_image_probe(given, size_bytes, &image);
+    if (!r && image.kind == GN_IMAGE_WRAPPER) {
+        struct gn_image wrapper = image;
         if (size_bytes != GN_IMAGE_SIZE_UNKNOWN) // in a file its pointers lead nowhere
-            return CUDA_ERROR_INVALID_IMAGE;
-        struct gn_image wrapper = *image;
-        const void *fatbin = unwrap(&wrapper);
-        r = fatbin ? gn_image_probe(fatbin, GN_IMAGE_SIZE_UNKNOWN, image) : -EINVAL;
+            return refuse(&(struct gn_image_error){"a wrapper in a file", 0});
+        if (gn_image_wrapped_count(&wrapper, &count))
+            return refuse(&(struct gn_image_error){"a wrapper of more fatbins than a program may have", 16});
+        if (count > 1)
+            return bundle(&wrapper, count, source);
+        r = gn_image_probe(wrapper.fatbin, GN_IMAGE_SIZE_UNKNOWN, &image);
     }
-    if (!r && image->kind != GN_IMAGE_WRAPPER && image->kind != GN_IMAGE_NONE)
-        return CUDA_SUCCESS;
-    gn_log(GN_LOG_INFO, "not a CUDA image: %s (at byte %llu)",
-           image->error.reason ? image->error.reason : "wrapped twice",
-           (unsigned long long)image->error.offset_bytes);
-    return CUDA_ERROR_INVALID_IMAGE;
+    if (r || image.kind == GN_IMAGE_WRAPPER || image.kind == GN_IMAGE_NONE)
+        return refuse(&image.error);
+    source->data = image.data;
+    source->size_bytes = image.size_bytes;
+    return CUDA_SUCCESS;
 }
 
 CUresult gn_image_upload(struct gn_call *c, const void *given, size_t size_bytes, uint32_t *upload)
 {
     static _Atomic uint32_t last;
-    struct gn_image image = {0};
-    CUresult r = given ? measure(given, size_bytes, &image) : CUDA_ERROR_INVALID_VALUE;
-    if (r)
-        return r;
-    *upload = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    struct source source = {0};
+    CUresult r = given ? measure(given, size_bytes, &source) : CUDA_ERROR_INVALID_VALUE;
     uint64_t chunk = gn_shim.welcome.chunk_bytes;
-    struct gn_pieces walk = {.shape = gn_shape_line(image.size_bytes),
+    struct gn_pieces walk = {.shape = gn_shape_line(source.size_bytes),
                              .piece_bytes =
                                  chunk && chunk < GN_PAYLOAD_BYTES_MAX ? chunk : GN_PAYLOAD_BYTES_MAX};
+    if (!r)
+        *upload = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
     for (struct gn_piece p; !r && gn_pieces_next(&walk, &p);) {
-        const uint8_t *data = (const uint8_t *)image.data + p.column_bytes;
-        struct gn_args_image_part args = {image.size_bytes, p.column_bytes, *upload, data, p.width_bytes};
-        r = gn_posted(c, GN_OP_image_part,
-                      gn_session_post_payload(gn_shim.session, gn_context_id(c), GN_OP_image_part, &args,
-                                              data, p.width_bytes));
+        const uint8_t *data = (const uint8_t *)source.data + p.column_bytes;
+        struct gn_args_image_part args = {source.size_bytes, p.column_bytes, *upload, data, p.width_bytes};
+        int32_t code;
+        int status = gn_session_post_payload(gn_shim.session, gn_context_id(c), GN_OP_image_part, &args, data, p.width_bytes,
+                                             &code);
+        r = gn_posted(c, GN_OP_image_part, status, code);
     }
+    free(source.made);
     return r;
 }
 

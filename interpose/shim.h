@@ -40,7 +40,7 @@ static inline uint64_t gn_context_id(const struct gn_call *c)
 // For hand-written calls that talk to gn_shim.session themselves (payload, copies to the host). gn_posted
 // after a posted command, with what the session returned; gn_answered after one that waited. Both log and
 // remember latched errors and give the code of the call, as gn_post and gn_ask do.
-CUresult gn_posted(struct gn_call *c, unsigned op, int status);
+CUresult gn_posted(struct gn_call *c, unsigned op, int status, int32_t code);
 CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code,
                      const struct gn_latched *latched);
 

@@ -23,8 +23,9 @@ static void thread_ends(void *streams)
     for (struct of_context *s = streams, *next; s; s = next) {
         next = s->next;
         if (remote && gn_handle_slot((void *)(uintptr_t)s->stream, GN_KIND_STREAM)) {
+            int32_t code; // nobody is left to be told
             gn_session_post(gn_shim.session, s->context, GN_OP_stream_destroy,
-                            &(struct gn_args_stream_destroy){.stream = s->stream});
+                            &(struct gn_args_stream_destroy){.stream = s->stream}, &code);
             gn_handle_drop(s->stream);
         }
         free(s);

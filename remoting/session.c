@@ -75,21 +75,8 @@ fail:
     return error;
 }
 
-void session_fail(struct gn_session *s, const char *format, ...)
+static void tell_over(struct gn_session *s)
 {
-    int expected = 0;
-    char why[sizeof s->why];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(why, sizeof why, format, list);
-    va_end(list);
-    pthread_mutex_lock(&s->receive_lock);
-    bool first = !s->why[0];
-    if (first)
-        memcpy(s->why, why, sizeof why);
-    pthread_mutex_unlock(&s->receive_lock);
-    if (!first || !atomic_compare_exchange_strong(&s->over, &expected, 1))
-        return;
     s->link->ops->shut(s->link);
     session_fail_senders(s);
     pthread_mutex_lock(&s->receive_lock);
@@ -103,6 +90,28 @@ void session_fail(struct gn_session *s, const char *format, ...)
     gn_futex_wake(&s->receiver_word, 1);
     if (s->config.events.over && !atomic_load(&s->stopping))
         s->config.events.over(s->config.events.ctx, s->why);
+}
+
+void session_fail(struct gn_session *s, const char *format, ...)
+{
+    int expected = 0;
+    char why[sizeof s->why];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(why, sizeof why, format, list);
+    va_end(list);
+    for (char *c = why; *c; c++) // the server may have written it, and it goes to a terminal
+        *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    pthread_mutex_lock(&s->receive_lock);
+    bool first = !s->why[0];
+    if (first)
+        memcpy(s->why, why, sizeof why);
+    pthread_mutex_unlock(&s->receive_lock);
+    if (first && atomic_compare_exchange_strong(&s->over, &expected, 1))
+        tell_over(s);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 const char *gn_session_over(const struct gn_session *s)
@@ -124,7 +133,7 @@ void gn_session_close(struct gn_session *s)
     gn_link_free(s->link);
     for (struct control *c = s->controls, *next; c; c = next) {
         next = c->next;
-        free(c->packed);
+        free(c->payload);
         free(c);
     }
     pthread_mutex_destroy(&s->send_lock);
@@ -142,6 +151,9 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     pthread_mutex_lock(&s->send_lock);
     pthread_mutex_lock(&s->receive_lock);
     *counts = s->counts;
+    counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
+    counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
+    counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);
     // Small payload has been counted with the ring's bytes; what of it still waits there is counted as sent.
     uint64_t small = s->small_bytes < counts->command_bytes_sent ? s->small_bytes : counts->command_bytes_sent;
     counts->command_bytes_sent -= small;

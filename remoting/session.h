@@ -32,7 +32,7 @@ struct gn_session_events { // called on the receiver's thread, without a lock; m
 struct gn_session_config {
     size_t ring_bytes;     // command bytes unacknowledged at most; a power of two, 64 KiB at least
     bool threads;          // false: no thread of its own; things happen inside calls that wait
-    bool confirm_posts;    // every posted command waits for its reply: what plain remoting costs
+    bool confirm_posts;    // every posted command waits for its reply, and has its own code: what plain remoting costs
     struct gn_session_events events;
 };
 
@@ -51,22 +51,22 @@ struct gn_latched { // the first posted command that failed since this was last 
 };
 
 // Posts a command; `args` is struct gn_args_NAME of the op. `context` is the id it belongs to (0: none); a scope command is put in front when
-// it changed. 0 or -ENOTCONN.
-int gn_session_post(struct gn_session *session, uint64_t context, unsigned op, const void *args);
+// it changed. 0 or -ENOTCONN. *code, of every posted command: 0, or with confirm_posts the CUresult of its reply.
+int gn_session_post(struct gn_session *session, uint64_t context, unsigned op, const void *args, int32_t *code);
 
 // Posts and waits. *code: the CUresult of the reply; out: struct gn_out_NAME, its blobs in a buffer of the thread's.
 int gn_session_ask(struct gn_session *session, uint64_t context, unsigned op, const void *args, void *out, int32_t *code,
                    struct gn_latched *latched);
 
 // The same with payload (the op's bulk argument): posted, and back when the bytes may be changed again.
-int gn_session_post_payload(struct gn_session *session, uint64_t context, unsigned op, void *args, const void *data, size_t size_bytes);
+int gn_session_post_payload(struct gn_session *session, uint64_t context, unsigned op, void *args, const void *data, size_t size_bytes, int32_t *code);
 
 // Copies to the host. The command is GN_OP_read (waits until the bytes are there) or GN_OP_read_async, args its structure, whose `transfer`
 // is filled in.
 int gn_session_read(struct gn_session *session, uint64_t context, void *args, const struct gn_box *to, int32_t *code, struct gn_latched *latched);
-int gn_session_read_async(struct gn_session *session, uint64_t context, void *args, const struct gn_box *to);
+int gn_session_read_async(struct gn_session *session, uint64_t context, void *args, const struct gn_box *to, int32_t *code);
 // A copy from pinned host memory that the server fetches when the stream arrives there (GN_OP_write_pull).
-int gn_session_write_pull(struct gn_session *session, uint64_t context, void *args, const struct gn_box *from);
+int gn_session_write_pull(struct gn_session *session, uint64_t context, void *args, const struct gn_box *from, int32_t *code);
 // Whether something that the server still has to do may write host memory, or must run before host memory is read (copies to the host, host
 // functions, pulls): then a pinned source must be pulled.
 bool gn_session_host_pending(struct gn_session *session);

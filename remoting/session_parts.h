@@ -22,7 +22,8 @@ enum {
     TICK_NS = 20000,              // the sender thread's pause after a batch: what follows a burst goes in one send
     TICKS_IDLE = 3,               // idle pauses before it sleeps
     FLUSH_BYTES = 16 << 10,       // so much pending ends a pause early
-    TRANSFERS_MAX = 1 << 16,      // copies under way at once
+    TRANSFERS_MAX = 1 << 20,      // copies under way at once: more than the commands of the largest ring
+    PULLED_BYTES_MAX = 64 << 20,  // of pulled copies, waiting to be sent: four times what a server can have asked for with all its slots
 };
 
 struct extent { // payload that lies outside the ring, to be sent when everything before `position` has been
@@ -36,8 +37,7 @@ struct control { // an out-of-order frame, with or without payload
     struct control *next;
     uint8_t head[40];
     size_t head_bytes, payload_bytes, sent_bytes;
-    const uint8_t *payload; // program memory, or `packed`
-    uint8_t *packed;        // freed after sending
+    uint8_t *payload; // freed after sending
 };
 
 enum waiter_kind { WAIT_REPLY, WAIT_ROOM };
@@ -47,7 +47,9 @@ struct waiter { // on the stack of the thread that waits
     enum waiter_kind kind;
     uint64_t sequence;
     _Atomic uint32_t woken; // futex word
-    bool done;              // the reply is here
+    _Atomic bool done;      // the reply is here; or, for room, something has moved
+    bool asleep;            // on the word: takes the receiver's role only when woken
+    uint64_t transfer;      // of a read: ends with the reply. 0: none
     int32_t code, latched;
     uint16_t latched_op;
     uint8_t *body;          // of the thread's reply buffer; the receiver may let it grow
@@ -77,7 +79,9 @@ struct gn_session {
     struct extent extents[EXTENTS_MAX];
     unsigned extent_first, extent_count;
     struct control *controls, **controls_end;
-    bool sending, partial;         // the sender's role is taken; a frame has been sent in part
+    uint64_t pulled_bytes;         // payload of these
+    bool sending, partial;         // the sender's role is taken; a frame may have been sent in part
+    uint64_t partial_until;        // then: the end of the batch that it belongs to, a place between two frames
     uint32_t small_used, small_freed, large_used, large_freed; // staging slots of the server, counted from the start
     uint32_t large_slots;
     uint64_t small_bytes;          // of small payload, which lies among the commands
@@ -100,19 +104,23 @@ struct gn_session {
     pthread_t sender_thread, receiver_thread;
     bool has_threads;
     _Atomic bool stopping;
-    struct gn_session_counts counts; // each field under the lock of its direction
+    struct gn_session_counts counts; // under send_lock, round_trips under receive_lock
+    _Atomic uint64_t receives, command_bytes_received, payload_bytes_received; // by the receiver
 };
 
 // session_send.c
-void session_send_pending(struct gn_session *s, uint64_t until); // sends what is pending (at least to `until`) unless another thread does
+void session_send_pending(struct gn_session *s, uint64_t until); // sends what is pending (to `until`, and payload there) unless another does
 void session_kick(struct gn_session *s);                         // with the send lock: sees to it that what is pending goes out soon
-void session_queue_control(struct gn_session *s, struct control *control);
+bool session_queue_control(struct gn_session *s, struct control *control); // false: too much payload waits already; freed
 void *session_sender(void *session);
 void session_fail_senders(struct gn_session *s);
+int session_ask_read(struct gn_session *s, uint64_t context, const void *args, uint64_t transfer, int32_t *code, struct gn_latched *latched);
 
 // session_receive.c
-int session_pump(struct gn_session *s, int wait); // with the receiver's role: reads once and handles what is whole. 0 or -errno
-void session_wait(struct gn_session *s, struct waiter *w); // until w->done (a reply), or once something moved (room)
+// With the receiver's role: reads once and handles what is whole, up to what `w` waits for (or NULL). 0 or -errno.
+int session_pump(struct gn_session *s, int wait, const struct waiter *w);
+void session_wait(struct gn_session *s, struct waiter *w); // until w->done, or the session is over
+void session_room(struct gn_session *s); // there is room, or the session is over: those that wait for it look again
 void session_waiter_add(struct gn_session *s, struct waiter *w);
 void session_waiter_remove(struct gn_session *s, struct waiter *w);
 void session_due(struct gn_session *s, int64_t change); // more or fewer asynchronous messages are due

@@ -7,6 +7,12 @@
 #include "remoting/futex.h"
 #include "remoting/session_parts.h"
 
+// One thread at a time has the receiver's role, so plain additions do; others only read.
+static void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
 // --- bytes
 
 // With the receiver's role: at least one more byte into the buffer. 0 or -errno.
@@ -24,7 +30,7 @@ static int fill(struct gn_session *s, int wait)
     if (n <= 0)
         return n ? (int)n : -ECONNRESET;
     s->buffer_end += (size_t)n;
-    s->counts.receives++;
+    count(&s->receives, 1);
     return 0;
 }
 
@@ -43,7 +49,7 @@ static int take(struct gn_session *s, uint8_t *to, size_t size_bytes)
             ssize_t got = s->link->ops->recv(s->link, &piece, 1, 1);
             if (got <= 0)
                 return got ? (int)got : -ECONNRESET;
-            s->counts.receives++;
+            count(&s->receives, 1);
             n = (size_t)got;
         } else {
             int error = fill(s, 1);
@@ -87,11 +93,12 @@ static void wake(struct waiter *w)
     gn_futex_wake(&w->woken, 1);
 }
 
-// With the receive lock: who shall receive now that the role is free? Another waiter, else the receiver thread when something is due.
-static void pass_role(struct gn_session *s, const struct waiter *except)
+// With the receive lock: who shall receive now that the role is free? A waiter that sleeps (one that does not will see by itself that the role
+// is free), else the receiver thread when something is due.
+static void pass_role(struct gn_session *s)
 {
     for (struct waiter *w = s->waiters; w; w = w->next)
-        if (w != except && !w->done) {
+        if (w->asleep && !w->done) {
             wake(w);
             return;
         }
@@ -105,17 +112,19 @@ static void pass_role(struct gn_session *s, const struct waiter *except)
 
 void session_wait(struct gn_session *s, struct waiter *w)
 {
+    int cancel; // a thread that were cancelled in a socket call would take the role with it
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&s->receive_lock);
     if (w->kind == WAIT_REPLY)
         s->counts.round_trips++;
     for (;;) {
         bool over = atomic_load(&s->over);
-        if (w->done || (w->kind == WAIT_ROOM && atomic_load(&w->woken)) || (over && !s->receiving))
+        if (w->done || (over && !s->receiving))
             break;
         if (!s->receiving) {
             s->receiving = true;
             pthread_mutex_unlock(&s->receive_lock);
-            int error = session_pump(s, 1);
+            int error = session_pump(s, 1, w);
             if (error)
                 session_fail(s, "receiving from the server failed: %s",
                              error == -ECONNRESET ? "it closed the connection" : strerror(-error));
@@ -124,14 +133,27 @@ void session_wait(struct gn_session *s, struct waiter *w)
             continue;
         }
         // When the session is over, the receiver may still be writing to what is ours: wait until it has let go.
-        if (w->kind == WAIT_REPLY)
-            atomic_store(&w->woken, 0);
+        atomic_store(&w->woken, 0);
+        w->asleep = true;
         pthread_mutex_unlock(&s->receive_lock);
         gn_futex_wait(&w->woken, 0, over ? 1000000 : 0);
         pthread_mutex_lock(&s->receive_lock);
+        w->asleep = false;
     }
     if (!s->receiving)
-        pass_role(s, w);
+        pass_role(s);
+    pthread_mutex_unlock(&s->receive_lock);
+    pthread_setcancelstate(cancel, NULL);
+}
+
+void session_room(struct gn_session *s)
+{
+    pthread_mutex_lock(&s->receive_lock);
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        if (w->kind == WAIT_ROOM) {
+            w->done = true;
+            wake(w);
+        }
     pthread_mutex_unlock(&s->receive_lock);
 }
 
@@ -153,13 +175,8 @@ static void acknowledge(struct gn_session *s, const struct gn_message *m)
     s->small_freed = m->freed_small;
     s->large_freed = m->freed_large;
     pthread_mutex_unlock(&s->send_lock);
-    if (!moved)
-        return;
-    pthread_mutex_lock(&s->receive_lock);
-    for (struct waiter *w = s->waiters; w; w = w->next)
-        if (w->kind == WAIT_ROOM)
-            wake(w);
-    pthread_mutex_unlock(&s->receive_lock);
+    if (moved)
+        session_room(s);
 }
 
 static struct waiter *waiter_of(struct gn_session *s, uint64_t sequence)
@@ -191,6 +208,8 @@ static int reply(struct gn_session *s, const struct gn_message *m)
         error = take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
     if (error)
         return error;
+    if (w->transfer) // before the caller knows: no more data goes to memory that is its own again
+        session_transfer_close(s, w->transfer);
     pthread_mutex_lock(&s->receive_lock);
     w->body_bytes = m->size_bytes;
     w->code = m->code;
@@ -207,7 +226,7 @@ static int data(struct gn_session *s, const struct gn_message *m)
     struct gn_box box;
     if (!session_transfer_room(s, m->id, m->value, m->size_bytes, &box))
         return -EPROTO;
-    s->counts.payload_bytes_received += m->size_bytes;
+    count(&s->payload_bytes_received, m->size_bytes);
     int error = 0;
     bool in_one_piece = (box.rows == 1 || box.pitch_bytes == box.width_bytes) &&
                         (box.slices == 1 || box.slice_bytes == box.width_bytes * box.rows);
@@ -269,7 +288,7 @@ static int small(struct gn_session *s, const struct gn_message *m)
     return 0;
 }
 
-int session_pump(struct gn_session *s, int wait)
+int session_pump(struct gn_session *s, int wait, const struct waiter *w)
 {
     static const uint32_t most_bytes[GN_MESSAGE_KINDS] = {
         [GN_MESSAGE_REPLY] = GN_REPLY_BYTES_MAX, [GN_MESSAGE_DATA] = GN_PAYLOAD_BYTES_MAX, [GN_MESSAGE_PULL] = 8,
@@ -281,17 +300,17 @@ int session_pump(struct gn_session *s, int wait)
         if (error)
             return error;
     }
-    do { // everything that is here already
+    do { // everything that is here already; but a thread whose reply is here does not go on for others
         memcpy(&m, s->buffer + s->buffer_at, sizeof m);
         s->buffer_at += sizeof m;
         if (!m.kind || m.kind >= GN_MESSAGE_KINDS || m.size_bytes > most_bytes[m.kind])
             return -EPROTO;
-        s->counts.command_bytes_received += sizeof m + (m.kind == GN_MESSAGE_DATA ? 0 : gn_pad8(m.size_bytes));
+        count(&s->command_bytes_received, sizeof m + (m.kind == GN_MESSAGE_DATA ? 0 : gn_pad8(m.size_bytes)));
         acknowledge(s, &m);
         int error = m.kind == GN_MESSAGE_REPLY ? reply(s, &m) : m.kind == GN_MESSAGE_DATA ? data(s, &m) : small(s, &m);
         if (error)
             return error;
-    } while (s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));
+    } while (!(w && w->done) && s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));
     return 0;
 }
 
@@ -302,10 +321,13 @@ void session_due(struct gn_session *s, int64_t change)
     int64_t before = atomic_fetch_add(&s->async_due, change);
     if (change < 0 || before > 0 || !s->has_threads)
         return;
+    int cancel; // the receiver is woken by a write to a descriptor, under the lock
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&s->receive_lock);
     if (!s->receiving)
-        pass_role(s, NULL);
+        pass_role(s);
     pthread_mutex_unlock(&s->receive_lock);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 // With the receive lock, which it lets go meanwhile: one round of receiving for what is due.
@@ -313,7 +335,7 @@ static void receive_due(struct gn_session *s)
 {
     s->receiving = true;
     pthread_mutex_unlock(&s->receive_lock);
-    int error = session_pump(s, 1);
+    int error = session_pump(s, 1, NULL);
     if (error)
         session_fail(s, "receiving from the server failed: %s",
                      error == -ECONNRESET ? "it closed the connection" : strerror(-error));
@@ -332,7 +354,7 @@ void *session_receiver(void *session)
         if (due && !s->receiving) {
             receive_due(s);
             if (atomic_load(&s->async_due) <= 0)
-                pass_role(s, NULL);
+                pass_role(s);
         } else if (due) { // somebody receives, and will wake this thread when leaving
             pthread_mutex_unlock(&s->receive_lock);
             gn_futex_wait(&s->receiver_word, word, 100000000);

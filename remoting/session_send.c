@@ -18,6 +18,7 @@ struct batch {
     struct iovec pieces[4];
     int count;
     size_t ring_bytes, extent_bytes, total_bytes;
+    uint64_t until; // of the ring
     bool control;
 };
 
@@ -55,6 +56,11 @@ static void next_batch(struct gn_session *s, struct batch *b)
     }
     const struct extent *e = s->extent_count ? &s->extents[s->extent_first] : NULL;
     uint64_t until = e ? e->position : s->ring.head;
+    if (s->partial && s->partial_until < until) { // no further, so that control frames get their turn
+        until = s->partial_until;
+        e = NULL;
+    }
+    b->until = until;
     struct gn_ring view = s->ring;
     for (int i = 0; i < 2 && view.sent != until; i++) {
         uint8_t *at;
@@ -66,17 +72,6 @@ static void next_batch(struct gn_session *s, struct batch *b)
     if (e)
         add_payload(b, e->data, e->size_bytes, e->sent_bytes);
     b->extent_bytes = b->total_bytes - b->ring_bytes;
-}
-
-static void wake_room(struct gn_session *s)
-{
-    pthread_mutex_lock(&s->receive_lock);
-    for (struct waiter *w = s->waiters; w; w = w->next)
-        if (w->kind == WAIT_ROOM) {
-            atomic_store(&w->woken, 1);
-            gn_futex_wake(&w->woken, 1);
-        }
-    pthread_mutex_unlock(&s->receive_lock);
 }
 
 static void finish_extent(struct gn_session *s)
@@ -99,7 +94,8 @@ static void finish_control(struct gn_session *s)
     s->controls = c->next;
     if (!s->controls)
         s->controls_end = &s->controls;
-    free(c->packed);
+    s->pulled_bytes -= c->payload_bytes;
+    free(c->payload);
     free(c);
 }
 
@@ -125,19 +121,27 @@ static void consume(struct gn_session *s, const struct batch *b, size_t n)
             finish_extent(s);
     }
     s->partial = n < b->total_bytes;
+    s->partial_until = b->until;
+}
+
+static bool is_sent(const struct gn_session *s, uint64_t until)
+{
+    return s->ring.sent >= until && !(s->extent_count && s->extents[s->extent_first].position <= until);
 }
 
 void session_send_pending(struct gn_session *s, uint64_t until)
 {
+    int cancel; // a thread that were cancelled in a socket call would take the role with it
     pthread_mutex_lock(&s->send_lock);
     if (s->sending) {
         pthread_mutex_unlock(&s->send_lock);
         return;
     }
     s->sending = true;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     while (!atomic_load(&s->over) && is_pending(s)) {
         // The rest, which other threads put there, is the sender thread's: a caller must not send for ever.
-        if (s->ring.sent >= until && !s->partial && !s->controls && s->has_threads)
+        if (is_sent(s, until) && !s->partial && !s->controls && s->has_threads)
             break;
         struct batch b;
         next_batch(s, &b);
@@ -152,6 +156,7 @@ void session_send_pending(struct gn_session *s, uint64_t until)
     s->sending = false;
     session_kick(s);
     pthread_mutex_unlock(&s->send_lock);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 void session_kick(struct gn_session *s)
@@ -209,7 +214,7 @@ void session_fail_senders(struct gn_session *s)
         }
     }
     pthread_mutex_unlock(&s->send_lock);
-    wake_room(s);
+    session_room(s);
 }
 
 // --- commands
@@ -247,10 +252,11 @@ static uint8_t *reserve(struct gn_session *s, size_t frame_bytes, size_t payload
             return place;
         // The waiter is known before the lock is free, so the acknowledgement that makes room cannot be missed.
         struct waiter w = {.kind = WAIT_ROOM};
+        uint64_t until = s->ring.head;
         say_starved(s);
         session_waiter_add(s, &w);
         pthread_mutex_unlock(&s->send_lock);
-        session_send_pending(s, UINT64_MAX);
+        session_send_pending(s, until);
         session_wait(s, &w);
         session_waiter_remove(s, &w);
         pthread_mutex_lock(&s->send_lock);
@@ -265,6 +271,7 @@ struct posting {
     size_t payload_bytes;
     _Atomic uint32_t *sent; // for large payload
     struct waiter *reply;   // or NULL
+    uint64_t transfer;      // of a read, or 0
     uint64_t end;           // out: the position after it
 };
 
@@ -303,7 +310,7 @@ static int enqueue(struct gn_session *s, struct posting *p)
         .size_bytes = (uint32_t)frame,
         .op = (uint16_t)p->op,
         .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) |
-                            (p->reply && s->config.confirm_posts ? GN_COMMAND_CONFIRM : 0)),
+                            (p->reply && gn_api[p->op].class == GN_POSTED ? GN_COMMAND_CONFIRM : 0)),
     };
     memcpy(place, &head, sizeof head);
     struct gn_cursor c = gn_cursor_over(place + sizeof head, body);
@@ -374,13 +381,13 @@ static int ask(struct gn_session *s, const struct posting *request, void *out, i
     struct reply_buffer *buffer = thread_buffer();
     if (!buffer)
         return -ENOMEM;
-    struct waiter w = {.kind = WAIT_REPLY, .body = buffer->data, .body_room = buffer->room_bytes};
+    struct waiter w = {.kind = WAIT_REPLY, .body = buffer->data, .body_room = buffer->room_bytes, .transfer = request->transfer};
     struct posting p = *request;
     p.reply = &w;
     int error = enqueue(s, &p);
     if (error)
         return error;
-    session_send_pending(s, p.payload_bytes > GN_SMALL_PAYLOAD_BYTES ? UINT64_MAX : p.end);
+    session_send_pending(s, p.end);
     session_wait(s, &w);
     session_waiter_remove(s, &w);
     buffer->data = w.body;
@@ -406,42 +413,57 @@ int gn_session_ask(struct gn_session *s, uint64_t context, unsigned op, const vo
     return ask(s, &p, out, code, latched);
 }
 
-int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args)
+int session_ask_read(struct gn_session *s, uint64_t context, const void *args, uint64_t transfer, int32_t *code, struct gn_latched *latched)
+{
+    struct posting p = {.context = context, .op = GN_OP_read, .args = args, .transfer = transfer};
+    return ask(s, &p, NULL, code, latched);
+}
+
+// A posted command that is answered all the same: with its own code, so nothing is ever latched.
+static int post_confirmed(struct gn_session *s, const struct posting *p, int32_t *code)
+{
+    struct gn_latched latched;
+    return ask(s, p, NULL, code, &latched);
+}
+
+int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args, int32_t *code)
 {
     struct posting p = {.context = context, .op = op, .args = args};
-    if (!s->config.confirm_posts)
-        return enqueue(s, &p);
-    int32_t code;
-    struct gn_latched latched;
-    return ask(s, &p, NULL, &code, &latched);
+    *code = 0;
+    return s->config.confirm_posts ? post_confirmed(s, &p, code) : enqueue(s, &p);
 }
 
 int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
-                            size_t size_bytes)
+                            size_t size_bytes, int32_t *code)
 {
     _Atomic uint32_t sent = 0;
     struct posting p = {.context = context, .op = op, .args = args, .payload = data, .payload_bytes = size_bytes, .sent = &sent};
+    *code = 0;
     if (size_bytes > s->chunk_bytes)
         return -EMSGSIZE;
-    if (s->config.confirm_posts) {
-        int32_t code;
-        struct gn_latched latched;
-        return ask(s, &p, NULL, &code, &latched);
-    }
+    if (s->config.confirm_posts)
+        return post_confirmed(s, &p, code);
     int error = enqueue(s, &p);
     if (error || size_bytes <= GN_SMALL_PAYLOAD_BYTES)
         return error;
     while (!atomic_load_explicit(&sent, memory_order_acquire)) { // until the payload is in the socket
-        session_send_pending(s, UINT64_MAX);
+        session_send_pending(s, p.end);
         if (!atomic_load_explicit(&sent, memory_order_acquire))
             gn_futex_wait(&sent, 0, 1000000); // another thread sends; look again each millisecond in case it stopped early
     }
     return atomic_load(&s->over) ? -ENOTCONN : 0;
 }
 
-void session_queue_control(struct gn_session *s, struct control *control)
+bool session_queue_control(struct gn_session *s, struct control *control)
 {
     pthread_mutex_lock(&s->send_lock);
+    if (control->payload_bytes > PULLED_BYTES_MAX - s->pulled_bytes) {
+        pthread_mutex_unlock(&s->send_lock);
+        free(control->payload);
+        free(control);
+        return false;
+    }
+    s->pulled_bytes += control->payload_bytes;
     *s->controls_end = control;
     s->controls_end = &control->next;
     session_kick(s);
@@ -449,4 +471,5 @@ void session_queue_control(struct gn_session *s, struct control *control)
     pthread_mutex_unlock(&s->send_lock);
     if (!has_sender) // the stream waits for this frame, and its thread perhaps for the stream: nobody else would send it
         session_send_pending(s, UINT64_MAX);
+    return true;
 }

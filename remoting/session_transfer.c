@@ -150,34 +150,34 @@ int gn_session_read(struct gn_session *s, uint64_t context, void *args, const st
     a->transfer = session_transfer_open(s, TRANSFER_READ, to);
     if (!a->transfer)
         return -ENOMEM;
-    int error = gn_session_ask(s, context, GN_OP_read, a, NULL, code, latched);
+    int error = session_ask_read(s, context, a, a->transfer, code, latched);
     session_transfer_close(s, a->transfer);
     return error;
 }
 
 // A posted copy: its transfer is due from before the command is sent.
-static int post_transfer(struct gn_session *s, uint64_t context, unsigned op, const void *args, uint64_t transfer)
+static int post_transfer(struct gn_session *s, uint64_t context, unsigned op, const void *args, uint64_t transfer, int32_t *code)
 {
     if (!transfer)
         return -ENOMEM;
-    int error = gn_session_post(s, context, op, args);
+    int error = gn_session_post(s, context, op, args, code);
     if (error)
         session_transfer_close(s, transfer);
     return error;
 }
 
-int gn_session_read_async(struct gn_session *s, uint64_t context, void *args, const struct gn_box *to)
+int gn_session_read_async(struct gn_session *s, uint64_t context, void *args, const struct gn_box *to, int32_t *code)
 {
     struct gn_args_read_async *a = args;
     a->transfer = session_transfer_open(s, TRANSFER_READ_ASYNC, to);
-    return post_transfer(s, context, GN_OP_read_async, a, a->transfer);
+    return post_transfer(s, context, GN_OP_read_async, a, a->transfer, code);
 }
 
-int gn_session_write_pull(struct gn_session *s, uint64_t context, void *args, const struct gn_box *from)
+int gn_session_write_pull(struct gn_session *s, uint64_t context, void *args, const struct gn_box *from, int32_t *code)
 {
     struct gn_args_write_pull *a = args;
     a->transfer = session_transfer_open(s, TRANSFER_PULL, from);
-    return post_transfer(s, context, GN_OP_write_pull, a, a->transfer);
+    return post_transfer(s, context, GN_OP_write_pull, a, a->transfer, code);
 }
 
 bool gn_session_host_pending(struct gn_session *s) { return atomic_load(&s->async_due) > 0; }
@@ -211,10 +211,12 @@ void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t s
     memcpy(c->head, &head, sizeof head);
     memcpy(c->head + sizeof head, body, sizeof body);
     c->head_bytes = sizeof head + sizeof body;
-    c->payload = c->packed = packed;
+    c->payload = packed;
     c->payload_bytes = size_bytes;
-    session_queue_control(s, c);
-    session_transfer_moved(s, id, size_bytes);
+    if (session_queue_control(s, c))
+        session_transfer_moved(s, id, size_bytes);
+    else
+        session_fail(s, "the server asks for more of pinned buffers than it can have room for");
 }
 
 void gn_session_host_expected(struct gn_session *s) { session_due(s, 1); }

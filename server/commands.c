@@ -29,7 +29,6 @@ enum {
 struct frame {
     struct gn_command head;
     uint8_t *body; // head.size_bytes - sizeof head
-    uint8_t copy[PAYLOAD_BODY_BYTES_MAX]; // of the body, when payload is read over it
     struct gn_payload payload;
     uint64_t end;  // the position behind it
 };
@@ -61,10 +60,8 @@ struct gn_commands {
     uint16_t latched_op;
     bool starved, reaping;
 
-    uint64_t sequence;                        // of the thread that runs commands
-    _Atomic uint64_t taken;                   // written by that thread; the reader bounds by it what it parks
-    uint64_t told_taken;                      // in the last acknowledgement
-    uint32_t told_small, told_large;
+    uint64_t sequence;      // of the thread that runs commands
+    _Atomic uint64_t taken; // written by that thread; the reader bounds by it what it parks
 };
 
 // This thread's command runs aside: it has given up the reader's role.
@@ -146,10 +143,10 @@ int gn_request_finish(struct gn_worker *w, struct gn_request *q, CUresult r, con
         return 0;
     }
     // A command on a handle that was never made does nothing; the error of its making is latched already.
-    if (r && !q->dropped)
-        gn_commands_latch(w, q->op, r);
     if (q->confirm)
-        gn_commands_reply(w, q->sequence, q->op, CUDA_SUCCESS, NULL, true);
+        gn_commands_reply(w, q->sequence, q->op, r, NULL, true);
+    else if (r && !q->dropped)
+        gn_commands_latch(w, q->op, r);
     return 0;
 }
 
@@ -174,51 +171,56 @@ static void push_ack(struct gn_commands *l)
     gn_output_flush(l->worker->output);
 }
 
+static bool is_over(struct gn_commands *l)
+{
+    pthread_mutex_lock(&l->lock);
+    bool over = l->over;
+    pthread_mutex_unlock(&l->lock);
+    return over;
+}
+
 static void reap_until_free(struct gn_worker *w, void *data)
 {
     struct gn_commands *l = *(struct gn_commands **)data;
-    struct timespec pause = {.tv_nsec = 50000};
-    bool over = false;
-    while (!over && gn_staging_busy(w->staging) && !gn_staging_reap(w->staging)) {
-        nanosleep(&pause, NULL);
-        if (pause.tv_nsec < 1000000)
-            pause.tv_nsec *= 2;
+    for (bool again = true; again;) {
+        struct timespec pause = {.tv_nsec = 50000};
+        while (!is_over(l) && gn_staging_busy(w->staging) && !gn_staging_reap(w->staging, true)) {
+            nanosleep(&pause, NULL);
+            if (pause.tv_nsec < 1000000)
+                pause.tv_nsec *= 2;
+        }
+        push_ack(l);
+        bool busy = gn_staging_busy(w->staging);
         pthread_mutex_lock(&l->lock);
-        over = l->over;
+        again = l->starved && busy && !l->over; // what was freed was not enough, and nobody else may look again
+        l->starved = l->starved && !again;
+        l->reaping = again;
         pthread_mutex_unlock(&l->lock);
     }
-    push_ack(l);
-    pthread_mutex_lock(&l->lock);
-    l->reaping = false;
-    pthread_mutex_unlock(&l->lock);
 }
 
-// By the thread that runs commands, when it is through with what there was: lets the client use its room again. An eighth of the ring or of
-// the slots is worth a message of its own; a client that waits for room is told of anything.
+// By a thread that ran commands, when it is through with what there was: lets the client use its room again. An eighth of the ring or of
+// the slots is worth a message of its own; a client that waits for room is told of anything that it has not been told. Until there is such a
+// thing it stays starved: it will not ask again.
 static void acknowledge(struct gn_commands *l)
 {
     struct gn_worker *w = l->worker;
-    uint32_t small, large;
-    gn_staging_reap(w->staging);
-    gn_staging_freed(w->staging, &small, &large);
+    gn_staging_reap(w->staging, false);
     gn_output_taken(w->output, l->taken);
+    struct gn_news news = gn_output_news(w->output);
+    bool any = news.taken_bytes || news.freed_small || news.freed_large, busy = gn_staging_busy(w->staging);
+    bool much = news.taken_bytes >= l->ring_bytes / 8 || news.freed_small >= GN_SMALL_SLOTS / 8 ||
+                news.freed_large >= w->limits.window_bytes / w->limits.chunk_bytes / 8 + 1;
     pthread_mutex_lock(&l->lock);
-    bool changed = l->taken != l->told_taken || small != l->told_small || large != l->told_large;
-    bool much = l->taken - l->told_taken >= l->ring_bytes / 8 || small - l->told_small >= GN_SMALL_SLOTS / 8 ||
-                large - l->told_large >= w->limits.window_bytes / w->limits.chunk_bytes / 8 + 1;
-    bool tell = changed && (much || l->starved);
-    bool reap = l->starved && !tell && !l->reaping && gn_staging_busy(w->staging);
+    bool tell = much || (any && l->starved);
+    bool reap = l->starved && !tell && !l->reaping && busy;
     if (tell || reap)
         l->starved = false;
     if (reap)
         l->reaping = true;
     pthread_mutex_unlock(&l->lock);
-    if (tell) {
-        l->told_taken = l->taken;
-        l->told_small = small;
-        l->told_large = large;
+    if (tell)
         push_ack(l);
-    }
     if (reap && gn_wait_run(w, reap_until_free, &l, sizeof l)) {
         pthread_mutex_lock(&l->lock);
         l->reaping = false;
@@ -310,18 +312,18 @@ static int control(struct gn_commands *l, const struct frame *f)
 }
 
 // Reads the payload of a command into a slot of the staging.
-static int command_payload(struct gn_commands *l, struct frame *f)
+static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX])
 {
     uint64_t size = 0;
     f->payload = (struct gn_payload){.slot = -1};
     bool expected = gn_codecs[f->head.op].payload;
     size_t body_bytes = f->head.size_bytes - sizeof f->head;
-    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && (body_bytes < 8 || body_bytes > sizeof f->copy)))
+    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && (body_bytes < 8 || body_bytes > PAYLOAD_BODY_BYTES_MAX)))
         return fail(l, -EPROTO, "a command with payload where none belongs, or without");
     if (!expected)
         return 0;
-    memcpy(f->copy, f->body, body_bytes);
-    f->body = f->copy;
+    memcpy(body_copy, f->body, body_bytes);
+    f->body = body_copy;
     memcpy(&size, f->body, sizeof size);
     if (!size || size > l->worker->limits.chunk_bytes)
         return fail(l, -EPROTO, "payload of no bytes, or of more than was agreed");
@@ -409,9 +411,10 @@ static void run_parked(struct gn_commands *l)
         if (p && !done)
             run(l, &p->frame);
         free(p);
+        // Also at the end: a client that starved meanwhile was heard by the reader, which left it to this thread.
+        acknowledge(l);
         if (done)
             return;
-        acknowledge(l);
     }
 }
 
@@ -419,6 +422,7 @@ static void run_parked(struct gn_commands *l)
 static int read_one(struct gn_commands *l)
 {
     struct frame f;
+    uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX]; // payload is read over the body
     memcpy(&f.head, l->buffer + l->at, sizeof f.head);
     f.body = l->buffer + l->at + sizeof f.head;
     l->at += f.head.size_bytes;
@@ -432,7 +436,7 @@ static int read_one(struct gn_commands *l)
         return fail(l, -EPROTO, "more commands than the client's ring holds");
     if (f.head.op >= GN_OPS || (f.head.op && !gn_dispatch[f.head.op]))
         return fail(l, -EPROTO, "an unknown command");
-    int error = command_payload(l, &f);
+    int error = command_payload(l, &f, body_copy);
     if (error)
         return error;
     pthread_mutex_lock(&l->lock);

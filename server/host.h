@@ -5,7 +5,7 @@
 
 #include "server/worker.h"
 
-struct gn_pulls;
+struct gn_pulls; // the list of what streams owe (server/due.h)
 int gn_pulls_open(struct gn_pulls **pulls);
 void gn_pulls_close(struct gn_pulls *pulls); // when no stream can reach one any more
 

@@ -29,6 +29,8 @@ struct gn_output {
     uint64_t queued_bytes;   // of the queue's own memory: bodies in staging slots not
     uint64_t taken_bytes;
     uint32_t freed_small, freed_large;
+    uint64_t told_taken_bytes; // in the last header that was sent
+    uint32_t told_small, told_large;
     bool sending, blocked;   // somebody sends; the socket was full, so the thread must
     bool dead, stopping;
     pthread_t thread;
@@ -80,13 +82,20 @@ static int send_queued(struct gn_output *o, int wait)
     while (o->first && !o->dead) {
         struct iovec pieces[GN_LINK_IOVECS_MAX];
         int count = 0;
+        const struct gn_message *told = NULL;
         for (struct item *i = o->first; i && count + 3 <= GN_LINK_IOVECS_MAX; i = i->next) {
             if (!i->sent_bytes) { // the newest counters, as long as the header has not gone out
                 i->message.acked_bytes = o->taken_bytes;
                 i->message.freed_small = o->freed_small;
                 i->message.freed_large = o->freed_large;
+                told = &i->message;
             }
             count += pieces_of(i, pieces + count);
+        }
+        if (told) {
+            o->told_taken_bytes = told->acked_bytes;
+            o->told_small = told->freed_small;
+            o->told_large = told->freed_large;
         }
         pthread_mutex_unlock(&o->lock);
         ssize_t n = o->link->ops->send(o->link, pieces, count, wait);
@@ -177,6 +186,13 @@ void gn_output_close(struct gn_output *o)
     free(o);
 }
 
+// With the lock. A client that misses one message waits for ever: better that it learns of the end.
+static void give_up(struct gn_output *o)
+{
+    o->dead = true;
+    o->link->ops->shut(o->link);
+}
+
 static bool append(struct gn_output *o, struct item *i)
 {
     pthread_mutex_lock(&o->lock);
@@ -188,18 +204,27 @@ static bool append(struct gn_output *o, struct item *i)
     } else if (!o->dead) {
         gn_log(GN_LOG_WARN, "the client does not read: %llu bytes of replies wait for it; ending the session",
                (unsigned long long)o->queued_bytes);
-        o->dead = true;
-        o->link->ops->shut(o->link);
+        give_up(o);
     }
     pthread_mutex_unlock(&o->lock);
     return ok;
 }
 
+static void no_memory(struct gn_output *o)
+{
+    gn_log(GN_LOG_WARN, "no memory for a message to the client; ending the session");
+    pthread_mutex_lock(&o->lock);
+    give_up(o);
+    pthread_mutex_unlock(&o->lock);
+}
+
 bool gn_output_push(struct gn_output *o, const struct gn_message *message, const void *body)
 {
     struct item *i = malloc(sizeof *i + message->size_bytes);
-    if (!i)
+    if (!i) {
+        no_memory(o);
         return false;
+    }
     *i = (struct item){.message = *message, .slot = -1, .body = i + 1};
     if (message->size_bytes)
         memcpy(i + 1, body, message->size_bytes);
@@ -213,7 +238,9 @@ bool gn_output_push_slot(struct gn_output *o, const struct gn_message *message, 
 {
     struct item *i = malloc(sizeof *i);
     bool ok = false;
-    if (i) {
+    if (!i) {
+        no_memory(o);
+    } else {
         *i = (struct item){.message = *message, .slot = slot, .body = gn_staging_data(o->worker->staging, slot)};
         ok = append(o, i);
         atomic_fetch_add_explicit(&o->worker->status->payload_out_bytes, message->size_bytes, memory_order_relaxed);
@@ -228,16 +255,27 @@ bool gn_output_push_slot(struct gn_output *o, const struct gn_message *message, 
 void gn_output_taken(struct gn_output *o, uint64_t bytes)
 {
     pthread_mutex_lock(&o->lock);
-    o->taken_bytes = bytes;
+    if (bytes > o->taken_bytes)
+        o->taken_bytes = bytes;
     pthread_mutex_unlock(&o->lock);
 }
 
 void gn_output_freed(struct gn_output *o, uint32_t small, uint32_t large)
 {
     pthread_mutex_lock(&o->lock);
-    o->freed_small = small;
-    o->freed_large = large;
+    if ((int32_t)(small - o->freed_small) > 0)
+        o->freed_small = small;
+    if ((int32_t)(large - o->freed_large) > 0)
+        o->freed_large = large;
     pthread_mutex_unlock(&o->lock);
+}
+
+struct gn_news gn_output_news(struct gn_output *o)
+{
+    pthread_mutex_lock(&o->lock);
+    struct gn_news news = {o->taken_bytes - o->told_taken_bytes, o->freed_small - o->told_small, o->freed_large - o->told_large};
+    pthread_mutex_unlock(&o->lock);
+    return news;
 }
 
 void gn_output_drain(struct gn_output *o, int timeout_ms)

@@ -7,11 +7,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "server/due.h"
 #include "server/run.h"
 #include "server/run_state.h"
 #include "server/staging.h"
 #include "server/wait.h"
-#include "server/staging.h"
 
 enum {
     // What a client may ask of a context. Core dumps would be written by the server's machine, as files of
@@ -46,11 +46,20 @@ static void contexts_changed(void)
     atomic_fetch_add_explicit(&context_epoch, 1, memory_order_release);
 }
 
+// Another thread may be asking for events of the staging's: not for those of a context that is about to die.
+static void context_dies(struct gn_worker *w, CUcontext context)
+{
+    if (w->staging)
+        gn_staging_context_leaves(w->staging, context);
+}
+
 // The driver has destroyed or emptied a context: events and registrations of the worker's own that were in it
 // are gone too.
 static void context_died(struct gn_worker *w, CUcontext context)
 {
     contexts_changed();
+    if (w->pulls)
+        gn_dues_lose(w, context, CUDA_ERROR_CONTEXT_IS_DESTROYED);
     if (w->waiters)
         gn_wait_context_gone(w, context);
     if (w->staging)
@@ -164,6 +173,7 @@ CUresult gn_run_primary_release(struct gn_worker *w, struct gn_request *q,
         context->retained--;
         return CUDA_SUCCESS;
     }
+    context_dies(w, context->context);
     r = GN_DRIVER(w, cuDevicePrimaryCtxRelease_v2, context->device);
     context_died(w, context->context);
     gn_forget_context(w, a->context);
@@ -178,6 +188,7 @@ CUresult gn_run_primary_reset(struct gn_worker *w, struct gn_request *q,
     if (!context || !context->primary ||
         context->device != (CUdevice)a->device) // never retained: the driver knows what to say
         return GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, (CUdevice)a->device);
+    context_dies(w, context->context);
     CUresult r = GN_DRIVER(w, cuDevicePrimaryCtxReset_v2, context->device);
     context_died(w, context->context);
     // Some drivers keep the retain over a reset: then it is given back now. To the client the context has
@@ -235,6 +246,7 @@ CUresult gn_run_context_destroy(struct gn_worker *w, struct gn_request *q,
     CUresult r = find_context(w, q, a->context, &context);
     if (r != CUDA_SUCCESS || context->primary)
         return CUDA_ERROR_INVALID_CONTEXT;
+    context_dies(w, context->context);
     r = GN_DRIVER(w, cuCtxDestroy_v2, context->context);
     context_died(w, context->context);
     gn_forget_context(

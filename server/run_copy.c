@@ -3,9 +3,8 @@
 #include <stdlib.h>
 
 #include "server/box.h"
-#include "server/commands.h"
+#include "server/due.h"
 #include "server/output.h"
-#include "server/print.h"
 #include "server/run.h"
 #include "server/staging.h"
 #include "server/wait.h"
@@ -64,50 +63,67 @@ static void finish_read(struct gn_worker *w, void *data)
     gn_reply_now(w, job->sequence, GN_OP_read, r, NULL);
 }
 
+// The piece into the slot, and the event behind it. On an error the slot is given back.
+static CUresult read_piece(struct gn_worker *w, const struct gn_piece *piece, int slot, CUstream stream, CUevent event)
+{
+    CUresult r = gn_piece_read(w, piece, gn_staging_data(w->staging, slot), stream);
+    bool begun = !r;
+    if (!r)
+        r = GN_DRIVER(w, cuEventRecord, event, stream);
+    if (!r)
+        return CUDA_SUCCESS;
+    if (begun) // the device may be writing to it
+        GN_DRIVER(w, cuStreamSynchronize, stream);
+    gn_staging_release(w->staging, slot);
+    return r;
+}
+
+// The piece on its way from the device has arrived: it goes to the client.
+static CUresult send_piece(struct gn_worker *w, const struct read_job *job, int slot, uint64_t offset, uint64_t size_bytes)
+{
+    CUresult r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
+    if (r) {
+        gn_staging_release(w->staging, slot); // the context is lost: nothing writes to it any more
+        return r;
+    }
+    push_data(w, job->transfer, offset, size_bytes, slot);
+    gn_output_flush(w->output);
+    return CUDA_SUCCESS;
+}
+
 // A large copy: piece after piece, one on its way from the device while the one before goes to the client. Its caller waits, so that nothing of
 // its own can come in between; commands of other threads may, as they may with a local driver.
 static void read_pieces(struct gn_worker *w, void *data)
 {
     const struct read_job *job = data;
     CUresult r = gn_use_context(w, job->pair.context);
-    uint64_t sent = 0, asked = 0, before_bytes = 0;
+    uint64_t asked = 0, before_bytes = 0;
     int before = -1;
-    while (!r && sent < job->size_bytes) {
+    while (!r && (asked < job->size_bytes || before >= 0)) {
         int slot = -1;
-        uint64_t bytes = 0;
-        if (asked < job->size_bytes) {
-            slot = gn_staging_take_out(w->staging);
-            if (slot < 0) {
-                r = CUDA_ERROR_DEINITIALIZED; // the session is over
-                break;
-            }
-            struct gn_piece piece = gn_device_box_piece(&job->box, asked, w->limits.chunk_bytes);
-            bytes = gn_piece_bytes(&piece);
-            if (before >= 0) // the piece before must have arrived before this event is recorded anew
-                r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
-            if (!r)
-                r = gn_piece_read(w, &piece, gn_staging_data(w->staging, slot), job->stream);
-            if (!r)
-                r = GN_DRIVER(w, cuEventRecord, job->pair.event, job->stream);
-        } else {
-            r = GN_DRIVER(w, cuEventSynchronize, job->pair.event);
-        }
-        if (r) {
-            if (slot >= 0)
-                gn_staging_release(w->staging, slot);
+        // Nobody waits for a slot with another one in hand: as many readers as there are slots would wait for each other.
+        if (asked < job->size_bytes)
+            slot = before >= 0 ? gn_staging_take(w->staging, GN_SLOT_READ) : gn_staging_take_out(w->staging, GN_SLOT_READ);
+        if (slot < 0 && before < 0) {
+            r = CUDA_ERROR_DEINITIALIZED; // the session is over
             break;
         }
-        if (before >= 0) {
-            push_data(w, job->transfer, sent, before_bytes, before);
-            gn_output_flush(w->output);
-            sent += before_bytes;
+        if (before >= 0) // before its event is recorded anew
+            r = send_piece(w, job, before, asked - before_bytes, before_bytes);
+        before = -1;
+        if (slot < 0)
+            continue;
+        struct gn_piece piece = gn_device_box_piece(&job->box, asked, w->limits.chunk_bytes);
+        if (!r)
+            r = read_piece(w, &piece, slot, job->stream, job->pair.event);
+        else
+            gn_staging_release(w->staging, slot);
+        if (!r) {
+            before = slot;
+            before_bytes = gn_piece_bytes(&piece);
+            asked += before_bytes;
         }
-        before = slot;
-        before_bytes = bytes;
-        asked += bytes;
     }
-    if (before >= 0 && r)
-        gn_staging_release(w->staging, before);
     gn_wait_pair_give(w, &job->pair);
     gn_reply_now(w, job->sequence, GN_OP_read, r, NULL);
 }
@@ -130,24 +146,23 @@ CUresult gn_run_read(struct gn_worker *w, struct gn_request *q, const struct gn_
         return r;
     struct gn_piece first = gn_device_box_piece(&job.box, 0, w->limits.chunk_bytes);
     if (gn_piece_bytes(&first) == job.size_bytes)
-        job.slot = gn_staging_take(w->staging, GN_SLOT_OUT);
-    if (job.slot >= 0) {
-        r = gn_piece_read(w, &first, gn_staging_data(w->staging, job.slot), job.stream);
-        if (!r)
-            r = GN_DRIVER(w, cuEventRecord, job.pair.event, job.stream);
-    }
+        job.slot = gn_staging_take(w->staging, GN_SLOT_READ);
+    if (job.slot >= 0 && (r = read_piece(w, &first, job.slot, job.stream, job.pair.event)))
+        job.slot = -1;
     if (!r)
         r = gn_wait_run(w, job.slot >= 0 ? finish_read : read_pieces, &job, sizeof job);
     if (r == CUDA_SUCCESS)
         return GN_DEFERRED;
-    if (job.slot >= 0)
+    if (job.slot >= 0) {
+        GN_DRIVER(w, cuEventSynchronize, job.pair.event);
         gn_staging_release(w->staging, job.slot);
+    }
     gn_wait_pair_give(w, &job.pair);
     return r;
 }
 
 struct arrival { // of a piece of an asynchronous copy, told by the stream itself
-    struct gn_worker *worker;
+    struct gn_due due;
     uint64_t transfer, offset, size_bytes;
     int slot; // -1: there is no more data, the copy failed with `code`
     bool last;
@@ -158,54 +173,82 @@ static void tell_done(struct gn_worker *w, uint64_t transfer, CUresult r)
 {
     struct gn_message m = {.kind = GN_MESSAGE_DONE, .id = transfer, .code = (int32_t)r};
     gn_output_push(w->output, &m, NULL);
-    gn_output_flush(w->output);
 }
 
-// On the driver's callback thread, before anything that waits for the stream to be through: the data goes out before the word that it is there.
-static void arrived(void *data)
+// With the lock, so that no data follows the word that the copy is over: after that the client takes no more.
+static void deliver(struct gn_worker *w, struct arrival *a)
 {
-    struct arrival *a = data;
-    if (a->slot >= 0)
-        push_data(a->worker, a->transfer, a->offset, a->size_bytes, a->slot);
+    if (a->slot >= 0 && a->code)
+        gn_staging_release(w->staging, a->slot);
+    else if (a->slot >= 0)
+        push_data(w, a->transfer, a->offset, a->size_bytes, a->slot);
     if (a->last)
-        tell_done(a->worker, a->transfer, a->code);
-    else
-        gn_output_flush(a->worker->output);
-    free(a);
+        tell_done(w, a->transfer, a->code);
+    gn_due_end(w, &a->due);
 }
 
-static CUresult read_piece_async(struct gn_worker *w, const struct arrival *like, const struct gn_piece *piece, CUstream stream)
+// Before anything that waits for the stream to be through: the data goes out before the word that it is there.
+static void arrived(const struct gn_due_note *note, struct gn_due *due, CUresult status)
+{
+    struct arrival *a = (struct arrival *)due;
+    if (!a)
+        return;
+    a->code = a->code ? a->code : status;
+    deliver(note->worker, a);
+}
+
+static void arrival_lost(struct gn_worker *w, struct gn_due *due, CUresult code)
+{
+    struct arrival *a = (struct arrival *)due;
+    a->code = a->code ? a->code : code;
+    deliver(w, a);
+}
+
+// The stream tells of `like`, whose slot the copy has already been put into; on an error it has not, and nothing is told.
+static CUresult expect(struct gn_worker *w, const struct arrival *like, CUstream stream)
 {
     struct arrival *a = malloc(sizeof *a);
     if (!a)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *a = *like;
-    a->slot = gn_staging_take(w->staging, GN_SLOT_OUT);
-    if (a->slot < 0) { // the stream may hold them all for as long as the client likes
-        gn_commands_aside(w);
-        a->slot = gn_staging_take_out(w->staging);
-    }
-    CUresult r = a->slot < 0 ? CUDA_ERROR_DEINITIALIZED : gn_piece_read(w, piece, gn_staging_data(w->staging, a->slot), stream);
-    if (!r)
-        r = GN_DRIVER(w, cuLaunchHostFunc, stream, arrived, a);
+    a->due = (struct gn_due){.kind = GN_DUE_DATA, .lost = arrival_lost};
+    gn_due_add(w, &a->due);
+    CUresult r = gn_due_tell(w, stream, &a->due, 0, arrived);
     if (r) {
-        if (a->slot >= 0)
-            gn_staging_release(w->staging, a->slot);
-        free(a);
+        gn_due_lock(w);
+        gn_due_end(w, &a->due);
+        gn_due_unlock(w);
     }
     return r;
 }
 
-// The copy has failed. Pieces that the stream has still to bring go first: after the word that it is over the client takes no more.
+static CUresult read_piece_async(struct gn_worker *w, struct arrival *a, const struct gn_piece *piece, CUstream stream)
+{
+    CUresult r = gn_due_slot(w, &a->slot);
+    if (r)
+        return r;
+    r = gn_piece_read(w, piece, gn_staging_data(w->staging, a->slot), stream);
+    bool begun = !r;
+    if (!r)
+        r = expect(w, a, stream);
+    if (!r)
+        return CUDA_SUCCESS;
+    if (begun) // the device may be writing to the slot
+        GN_DRIVER(w, cuStreamSynchronize, stream);
+    gn_staging_release(w->staging, a->slot);
+    return r;
+}
+
+// The copy has failed. Pieces that the stream has still to bring go first.
 static void fail_read_async(struct gn_worker *w, uint64_t transfer, CUresult code, CUstream stream, bool begun)
 {
-    struct arrival *a = begun ? malloc(sizeof *a) : NULL;
-    if (a)
-        *a = (struct arrival){.worker = w, .transfer = transfer, .slot = -1, .last = true, .code = code};
-    if (a && GN_DRIVER(w, cuLaunchHostFunc, stream, arrived, a) == CUDA_SUCCESS)
+    struct arrival a = {.transfer = transfer, .slot = -1, .last = true, .code = code};
+    if (begun && expect(w, &a, stream) == CUDA_SUCCESS)
         return;
-    free(a);
+    if (begun)
+        GN_DRIVER(w, cuStreamSynchronize, stream);
     tell_done(w, transfer, code);
+    gn_output_flush(w->output);
 }
 
 CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const struct gn_args_read_async *a, struct gn_out_read_async *o)
@@ -225,7 +268,7 @@ CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const stru
     while (!r && offset < size) {
         struct gn_piece piece = gn_device_box_piece(&box, offset, w->limits.chunk_bytes);
         uint64_t bytes = gn_piece_bytes(&piece);
-        struct arrival like = {.worker = w, .transfer = a->transfer, .offset = offset, .size_bytes = bytes, .last = offset + bytes == size};
+        struct arrival like = {.transfer = a->transfer, .offset = offset, .size_bytes = bytes, .last = offset + bytes == size};
         r = read_piece_async(w, &like, &piece, stream);
         offset += r ? 0 : bytes;
     }

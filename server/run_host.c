@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Host functions, and copies from pinned memory that the client may only read when the stream arrives there: the stream says that it has
 // arrived, the client is asked, and the stream stops at a gate until the answer is here.
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "server/box.h"
-#include "server/gate.h"
-#include "server/host.h"
 #include "server/commands.h"
+#include "server/due.h"
+#include "server/gate.h"
 #include "server/output.h"
 #include "server/run.h"
 #include "server/staging.h"
@@ -19,57 +18,29 @@ enum {
 };
 
 struct host_call {
-    struct host_call *next;
-    struct gn_worker *worker;
+    struct gn_due due;
     uint64_t token;
     struct gn_pass pass;
+    bool gated; // the stream waits at a gate; otherwise only the client waits, to hear that it came to nothing
     bool asked; // the stream is there and the client knows
 };
 
 struct pull_piece {
     struct gn_pass pass;
     uint64_t offset, size_bytes;
-    int slot;
     bool asked, arrived;
 };
 
-struct pull { // one copy
-    struct pull *next;
-    struct gn_worker *worker;
+struct pull { // one copy. Piece i uses slot and gate i % PULL_SLOTS
+    struct gn_due due;
     uint64_t transfer;
-    uint32_t count, gates; // gates: taken
-    uint32_t arrived;      // all pieces before this one
+    uint32_t count, arrived, outstanding; // arrived: all pieces before this one; outstanding: asked for, not here
+    int slots[PULL_SLOTS];                // -1: not taken, or given back
+    bool gated[PULL_SLOTS];
+    bool lost;         // the stream does not come any more
+    bool held, ended;  // held: the thread that runs commands uses it, and frees it afterwards if it has ended
     struct pull_piece pieces[];
 };
-
-struct gn_pulls {
-    pthread_mutex_t lock;
-    struct host_call *calls;
-    struct pull *pulls;
-};
-
-int gn_pulls_open(struct gn_pulls **pulls)
-{
-    *pulls = calloc(1, sizeof **pulls);
-    if (!*pulls)
-        return -ENOMEM;
-    pthread_mutex_init(&(*pulls)->lock, NULL);
-    return 0;
-}
-
-void gn_pulls_close(struct gn_pulls *all)
-{
-    for (struct host_call *c = all->calls, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
-    for (struct pull *p = all->pulls, *next; p; p = next) {
-        next = p->next;
-        free(p);
-    }
-    pthread_mutex_destroy(&all->lock);
-    free(all);
-}
 
 // A gate, waiting for one where all are in use. false: the session is over.
 static bool take_gate(struct gn_worker *w, struct gn_pass *pass)
@@ -88,130 +59,153 @@ static bool take_gate(struct gn_worker *w, struct gn_pass *pass)
 
 // --- host functions
 
-static void call_client(void *data)
+// With the lock. From here on the client may answer, which ends the call. It has to: the client counts what it has not been asked for.
+static void ask_client(struct gn_worker *w, struct host_call *call, CUresult status)
 {
-    struct host_call *call = data;
-    struct gn_worker *w = call->worker;
-    struct gn_message m = {.kind = GN_MESSAGE_HOST, .id = call->token};
-    pthread_mutex_lock(&w->pulls->lock);
-    call->asked = true; // from here on the client may answer, which frees the call
-    pthread_mutex_unlock(&w->pulls->lock);
+    struct gn_message m = {.kind = GN_MESSAGE_HOST, .id = call->token, .code = (int32_t)status};
+    call->asked = true;
     gn_output_push(w->output, &m, NULL);
-    gn_output_flush(w->output);
 }
 
-// The call that the client has been asked for under this token, or the one given, off the list.
-static struct host_call *unlink_call(struct gn_pulls *p, uint64_t token, const struct host_call *given)
+static void call_due(const struct gn_due_note *note, struct gn_due *due, CUresult status)
 {
-    struct host_call *found = NULL;
-    pthread_mutex_lock(&p->lock);
-    for (struct host_call **at = &p->calls; *at; at = &(*at)->next)
-        if (given ? *at == given : (*at)->asked && (*at)->token == token) {
-            found = *at;
-            *at = found->next;
-            break;
-        }
-    pthread_mutex_unlock(&p->lock);
-    return found;
+    if (due)
+        ask_client(note->worker, (struct host_call *)due, status);
+}
+
+static void call_lost(struct gn_worker *w, struct gn_due *due, CUresult code)
+{
+    struct host_call *call = (struct host_call *)due;
+    if (!call->asked)
+        ask_client(w, call, code);
 }
 
 CUresult gn_run_host_function(struct gn_worker *w, struct gn_request *q, const struct gn_args_host_function *a, struct gn_out_host_function *o)
 {
     (void)o;
     CUstream stream;
-    if (!gn_find_stream(w, q, a->stream, &stream))
-        return CUDA_ERROR_INVALID_HANDLE;
-    struct host_call *call = malloc(sizeof *call);
+    CUresult r = gn_find_stream(w, q, a->stream, &stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    struct host_call *call = q->error ? NULL : malloc(sizeof *call);
     if (!call)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    *call = (struct host_call){.worker = w, .token = a->token};
-    if (!take_gate(w, &call->pass)) {
-        free(call);
-        return CUDA_ERROR_DEINITIALIZED;
+        return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
+    *call = (struct host_call){.due = {.kind = GN_DUE_CALL, .lost = call_lost}, .token = a->token};
+    if (!r) {
+        call->gated = take_gate(w, &call->pass);
+        r = call->gated ? CUDA_SUCCESS : CUDA_ERROR_DEINITIALIZED;
     }
     struct gn_pass pass = call->pass;
-    pthread_mutex_lock(&w->pulls->lock);
-    call->next = w->pulls->calls;
-    w->pulls->calls = call;
-    pthread_mutex_unlock(&w->pulls->lock);
-    CUresult r = GN_DRIVER(w, cuLaunchHostFunc, stream, call_client, call);
-    if (r) { // nobody will ever answer
-        free(unlink_call(w->pulls, 0, call));
-        gn_gate_pass(w, pass);
-        return r;
-    }
-    return gn_gate_wait(w, stream, pass);
+    gn_due_add(w, &call->due);
+    if (!r)
+        r = gn_due_tell(w, stream, &call->due, 0, call_due);
+    if (!r)
+        return gn_gate_wait(w, stream, pass);
+    gn_due_lock(w);
+    ask_client(w, call, r);
+    gn_due_unlock(w);
+    gn_output_flush(w->output);
+    return r;
 }
 
 bool gn_host_done(struct gn_worker *w, uint64_t token)
 {
-    struct host_call *call = unlink_call(w->pulls, token, NULL);
-    if (call)
-        gn_gate_pass(w, call->pass);
-    free(call);
-    return call;
+    bool found = false;
+    gn_due_lock(w);
+    for (struct gn_due *d = gn_due_first(w); d && !found; d = d->next) {
+        struct host_call *call = (struct host_call *)d;
+        if (d->kind != GN_DUE_CALL || !call->asked || call->token != token)
+            continue;
+        found = true;
+        if (call->gated)
+            gn_gate_pass(w, call->pass);
+        gn_due_end(w, d);
+        break;
+    }
+    gn_due_unlock(w);
+    return found;
 }
 
 // --- pulled copies
 
-static void ask_piece(struct pull *p, uint32_t index)
+static void ask_piece(struct gn_worker *w, struct pull *p, uint32_t index)
 {
     struct pull_piece *piece = &p->pieces[index];
-    pthread_mutex_lock(&p->worker->pulls->lock);
-    piece->asked = true;
-    pthread_mutex_unlock(&p->worker->pulls->lock);
     struct gn_message m = {.kind = GN_MESSAGE_PULL, .id = p->transfer, .value = piece->offset, .size_bytes = sizeof piece->size_bytes};
-    gn_output_push(p->worker->output, &m, &piece->size_bytes);
-    gn_output_flush(p->worker->output);
+    piece->asked = true;
+    p->outstanding++;
+    gn_output_push(w->output, &m, &piece->size_bytes);
 }
 
-struct pull_step { // a point of the stream: before the first piece, or behind piece `index`
-    struct pull *pull;
-    uint32_t index;
-    bool first;
-};
-
-static void unlink_pull(struct pull *p)
+static void give_slot(struct gn_worker *w, struct pull *p, unsigned lane)
 {
-    struct gn_pulls *all = p->worker->pulls;
-    pthread_mutex_lock(&all->lock);
-    for (struct pull **at = &all->pulls; *at; at = &(*at)->next)
-        if (*at == p) {
-            *at = p->next;
-            break;
-        }
-    pthread_mutex_unlock(&all->lock);
+    if (p->slots[lane] >= 0)
+        gn_staging_release(w->staging, p->slots[lane]);
+    p->slots[lane] = -1;
 }
 
-static void step(void *data)
+static void give_all(struct gn_worker *w, struct pull *p)
 {
-    struct pull_step s = *(struct pull_step *)data;
-    struct pull *p = s.pull;
-    free(data);
-    if (s.first) {
-        for (uint32_t i = 0; i < p->count && i < PULL_SLOTS; i++)
-            ask_piece(p, i);
-    } else if (s.index + PULL_SLOTS < p->count) {
-        ask_piece(p, s.index + PULL_SLOTS); // its slot has just been read by the device
-    } else {
-        gn_staging_release(p->worker->staging, p->pieces[s.index].slot);
-        if (s.index + 1 == p->count) {
-            unlink_pull(p);
-            free(p);
-        }
+    for (unsigned lane = 0; lane < PULL_SLOTS; lane++) {
+        give_slot(w, p, lane);
+        if (p->gated[lane]) // all passages through it, up to the last one
+            gn_gate_pass(w, p->pieces[lane + (p->count - 1 - lane) / PULL_SLOTS * PULL_SLOTS].pass);
+        p->gated[lane] = false;
     }
 }
 
-static CUresult add_step(struct gn_worker *w, CUstream stream, struct pull *p, uint32_t index, bool first)
+static void end_pull(struct gn_worker *w, struct pull *p)
 {
-    struct pull_step *s = malloc(sizeof *s);
-    if (!s)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    *s = (struct pull_step){p, index, first};
-    CUresult r = GN_DRIVER(w, cuLaunchHostFunc, stream, step, s);
-    if (r)
-        free(s);
-    return r;
+    p->ended = true;
+    if (!p->held)
+        gn_due_end(w, &p->due);
+}
+
+// With the lock. What the client has been asked for still comes, and has its place until then.
+static void end_if_lost(struct gn_worker *w, struct pull *p)
+{
+    if (!p->lost || p->outstanding || p->ended)
+        return;
+    give_all(w, p);
+    end_pull(w, p);
+}
+
+static void tell_done(struct gn_worker *w, uint64_t transfer, CUresult r)
+{
+    struct gn_message m = {.kind = GN_MESSAGE_DONE, .id = transfer, .code = (int32_t)r};
+    gn_output_push(w->output, &m, NULL);
+}
+
+static void pull_lost(struct gn_worker *w, struct gn_due *due, CUresult code)
+{
+    struct pull *p = (struct pull *)due;
+    if (p->lost || p->ended)
+        return;
+    p->lost = true;
+    tell_done(w, p->transfer, code);
+    end_if_lost(w, p);
+}
+
+enum { BEFORE_THE_FIRST = UINT32_MAX };
+
+// The stream is before the first piece, or behind piece `index`.
+static void step(const struct gn_due_note *note, struct gn_due *due, CUresult status)
+{
+    struct pull *p = (struct pull *)due;
+    struct gn_worker *w = note->worker;
+    uint32_t index = note->index;
+    if (!p || p->lost)
+        return;
+    if (status) {
+        pull_lost(w, due, status);
+    } else if (index == (uint32_t)BEFORE_THE_FIRST) {
+        for (uint32_t i = 0; i < p->count && i < PULL_SLOTS; i++)
+            ask_piece(w, p, i);
+    } else if (index + PULL_SLOTS < p->count) {
+        ask_piece(w, p, index + PULL_SLOTS); // its slot has just been read by the device
+    } else {
+        give_slot(w, p, index % PULL_SLOTS);
+        if (index + 1 == p->count)
+            end_pull(w, p);
+    }
 }
 
 static struct pull *plan(struct gn_worker *w, const struct gn_device_box *box, uint64_t size, uint64_t transfer)
@@ -226,75 +220,58 @@ static struct pull *plan(struct gn_worker *w, const struct gn_device_box *box, u
     struct pull *p = calloc(1, sizeof *p + count * sizeof p->pieces[0]);
     if (!p)
         return NULL;
-    p->worker = w;
+    p->due = (struct gn_due){.kind = GN_DUE_PULL, .lost = pull_lost};
     p->transfer = transfer;
     p->count = count;
+    p->held = true;
+    for (unsigned lane = 0; lane < PULL_SLOTS; lane++)
+        p->slots[lane] = -1;
     uint64_t offset = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct gn_piece piece = gn_device_box_piece(box, offset, w->limits.chunk_bytes);
-        p->pieces[i] = (struct pull_piece){.offset = offset, .size_bytes = gn_piece_bytes(&piece), .slot = -1};
+        p->pieces[i] = (struct pull_piece){.offset = offset, .size_bytes = gn_piece_bytes(&piece)};
         offset += p->pieces[i].size_bytes;
     }
     return p;
 }
 
-// Everything the stream has to do for the copy. A piece that the driver refuses is asked for and thrown away: the client is told of all of them,
-// and the first error is the copy's. When the stream itself takes nothing more the context is lost, and the session with it: what was taken stays
-// taken until its end. *begun: the stream has something that will use p.
-static CUresult enqueue(struct gn_worker *w, CUstream stream, struct pull *p, const struct gn_device_box *box, bool *begun)
+// Everything the stream has to do for the copy. A piece that the driver refuses is asked for and thrown away, and the first such error goes to
+// `refused`. The result is not 0 when the stream itself takes nothing more.
+static CUresult enqueue(struct gn_worker *w, CUstream stream, struct pull *p, const struct gn_device_box *box, CUresult *refused)
 {
-    CUresult r = add_step(w, stream, p, 0, true), refused = CUDA_SUCCESS;
-    uint32_t count = p->count;
-    *begun = !r;
-    for (uint32_t i = 0; !r && i < count; i++) {
-        // p lives until the last step has run, which is enqueued below in the last round.
-        struct pull_piece *piece = &p->pieces[i];
-        struct gn_piece to = gn_device_box_piece(box, piece->offset, w->limits.chunk_bytes);
-        r = gn_gate_wait(w, stream, piece->pass);
+    CUresult r = gn_due_tell(w, stream, &p->due, BEFORE_THE_FIRST, step);
+    for (uint32_t i = 0; !r && i < p->count; i++) {
+        struct gn_piece to = gn_device_box_piece(box, p->pieces[i].offset, w->limits.chunk_bytes);
+        r = gn_gate_wait(w, stream, p->pieces[i].pass);
         if (r)
             break;
-        if (!refused)
-            refused = gn_piece_write(w, &to, gn_staging_data(w->staging, piece->slot), stream);
-        r = add_step(w, stream, p, i, false);
+        if (!*refused)
+            *refused = gn_piece_write(w, &to, gn_staging_data(w->staging, p->slots[i % PULL_SLOTS]), stream);
+        r = gn_due_tell(w, stream, &p->due, i, step);
     }
-    return r ? r : refused;
+    return r;
 }
 
 // A slot and a gate for each of the first pieces; those behind them use the same again.
 static CUresult equip(struct gn_worker *w, struct pull *p)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
-        struct pull_piece *piece = &p->pieces[i];
-        if (i >= PULL_SLOTS) {
-            piece->slot = p->pieces[i - PULL_SLOTS].slot;
-            piece->pass = p->pieces[i - PULL_SLOTS].pass;
-            gn_gate_again(w, &piece->pass);
-            continue;
-        }
-        if (!take_gate(w, &piece->pass))
+    for (uint32_t i = 0; i < p->count && i < PULL_SLOTS; i++) {
+        CUresult r = gn_due_slot(w, &p->slots[i]);
+        if (r)
+            return r;
+    }
+    for (uint32_t lane = 0; lane < p->count && lane < PULL_SLOTS; lane++) {
+        struct gn_pass pass;
+        if (!take_gate(w, &pass))
             return CUDA_ERROR_DEINITIALIZED;
-        p->gates = i + 1;
-        piece->slot = gn_staging_take(w->staging, GN_SLOT_OUT);
-        if (piece->slot < 0) { // streams that wait for the client may hold them all
-            gn_commands_aside(w);
-            piece->slot = gn_staging_take_out(w->staging);
+        p->gated[lane] = true;
+        p->pieces[lane].pass = pass;
+        for (uint32_t i = lane + PULL_SLOTS; i < p->count; i += PULL_SLOTS) {
+            gn_gate_again(w, &pass);
+            p->pieces[i].pass = pass;
         }
-        if (piece->slot < 0)
-            return CUDA_ERROR_DEINITIALIZED;
     }
     return CUDA_SUCCESS;
-}
-
-static void unequip(struct gn_worker *w, const struct pull *p)
-{
-    for (uint32_t i = 0; i < p->gates; i++) {
-        uint32_t last = i;
-        while (last + PULL_SLOTS < p->count && p->gates == PULL_SLOTS)
-            last += PULL_SLOTS;
-        gn_gate_pass(w, p->pieces[last].pass);
-        if (p->pieces[i].slot >= 0)
-            gn_staging_release(w->staging, p->pieces[i].slot);
-    }
 }
 
 CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const struct gn_args_write_pull *a, struct gn_out_write_pull *o)
@@ -309,71 +286,75 @@ CUresult gn_run_write_pull(struct gn_worker *w, struct gn_request *q, const stru
     }
     struct pull *p = gn_find_stream(w, q, a->stream, &stream) ? plan(w, &box, size, a->transfer) : NULL;
     CUresult r = q->dropped || q->error ? CUDA_ERROR_INVALID_HANDLE : p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-    bool begun = false;
+    CUresult refused = CUDA_SUCCESS;
     if (!r && p->count > PULL_SLOTS)
         gn_commands_aside(w); // the driver's queue may fill up
     if (!r)
         r = equip(w, p);
-    if (!r) {
-        pthread_mutex_lock(&w->pulls->lock);
-        p->next = w->pulls->pulls;
-        w->pulls->pulls = p;
-        pthread_mutex_unlock(&w->pulls->lock);
-        r = enqueue(w, stream, p, &box, &begun);
-        if (!begun)
-            unlink_pull(p);
-    }
-    if (p && !begun) {
-        unequip(w, p);
+    if (r) { // the client learns here that nobody will ask
+        if (p)
+            give_all(w, p);
         free(p);
+        tell_done(w, a->transfer, r);
+        return r;
     }
-    if (!begun) { // the client learns here that nobody will ask
-        struct gn_message m = {.kind = GN_MESSAGE_DONE, .id = a->transfer, .code = (int32_t)r};
-        gn_output_push(w->output, &m, NULL);
-    }
-    return r;
+    gn_due_add(w, &p->due);
+    r = enqueue(w, stream, p, &box, &refused);
+    gn_due_lock(w);
+    if (r)
+        pull_lost(w, &p->due, r);
+    p->held = false;
+    if (p->ended)
+        gn_due_end(w, &p->due);
+    gn_due_unlock(w);
+    return r ? r : refused;
 }
 
 // With the lock: the piece that the client has been asked for and has not sent. At most PULL_SLOTS of a copy are.
-static struct pull_piece *find_piece(struct gn_pulls *all, uint64_t transfer, uint64_t offset, struct pull **pull)
+static struct pull_piece *find_piece(struct gn_worker *w, uint64_t transfer, uint64_t offset, struct pull **pull)
 {
-    for (struct pull *p = all->pulls; p; p = p->next)
-        if (p->transfer == transfer)
-            for (uint32_t i = p->arrived; i < p->count && p->pieces[i].asked; i++)
-                if (p->pieces[i].offset == offset && !p->pieces[i].arrived) {
-                    *pull = p;
-                    return &p->pieces[i];
-                }
+    for (struct gn_due *d = gn_due_first(w); d; d = d->next) {
+        struct pull *p = (struct pull *)d;
+        if (d->kind != GN_DUE_PULL || p->transfer != transfer)
+            continue;
+        for (uint32_t i = p->arrived; i < p->count && p->pieces[i].asked; i++)
+            if (p->pieces[i].offset == offset && !p->pieces[i].arrived) {
+                *pull = p;
+                return &p->pieces[i];
+            }
+    }
     return NULL;
 }
 
 void *gn_pull_place(struct gn_worker *w, uint64_t transfer, uint64_t offset, uint64_t size_bytes)
 {
-    pthread_mutex_lock(&w->pulls->lock);
+    gn_due_lock(w);
     struct pull *p;
-    const struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &p);
-    void *place = piece && piece->size_bytes == size_bytes ? gn_staging_data(w->staging, piece->slot) : NULL;
-    pthread_mutex_unlock(&w->pulls->lock);
+    const struct pull_piece *piece = find_piece(w, transfer, offset, &p);
+    bool fits = piece && piece->size_bytes == size_bytes && !p->ended;
+    void *place = fits ? gn_staging_data(w->staging, p->slots[(piece - p->pieces) % PULL_SLOTS]) : NULL;
+    gn_due_unlock(w);
     return place;
 }
 
 void gn_pull_arrived(struct gn_worker *w, uint64_t transfer, uint64_t offset)
 {
-    pthread_mutex_lock(&w->pulls->lock);
     struct pull *p;
-    struct pull_piece *piece = find_piece(w->pulls, transfer, offset, &p);
-    if (!piece) { // the session has ended meanwhile and every stream went on
-        pthread_mutex_unlock(&w->pulls->lock);
-        return;
+    gn_due_lock(w);
+    struct pull_piece *piece = find_piece(w, transfer, offset, &p);
+    if (piece) { // otherwise the session has ended meanwhile and every stream went on
+        uint32_t index = (uint32_t)(piece - p->pieces);
+        piece->arrived = true;
+        p->outstanding--;
+        while (p->arrived < p->count && p->pieces[p->arrived].arrived)
+            p->arrived++;
+        if (!p->lost && index + PULL_SLOTS >= p->count) { // nothing behind it uses its gate
+            p->gated[index % PULL_SLOTS] = false;
+            gn_gate_pass(w, piece->pass);
+        } else if (!p->lost) {
+            gn_gate_open(w, piece->pass);
+        }
+        end_if_lost(w, p);
     }
-    struct gn_pass pass = piece->pass;
-    bool last = piece - p->pieces + PULL_SLOTS >= p->count; // nothing behind it uses its gate
-    piece->arrived = true;
-    while (p->arrived < p->count && p->pieces[p->arrived].arrived)
-        p->arrived++;
-    pthread_mutex_unlock(&w->pulls->lock);
-    if (last)
-        gn_gate_pass(w, pass);
-    else
-        gn_gate_open(w, pass);
+    gn_due_unlock(w);
 }

@@ -2,24 +2,37 @@
 // Collecting images that the client uploads, and checking them before a driver sees them.
 //
 // cuModuleLoadData is told no length: a driver reads as far as the image's headers say. So an image whose
-// headers say more than was sent, or that holds pointers (what nvcc's host code calls a wrapper), never
-// reaches it.
+// headers say more than was sent, or that holds pointers of the client's (what nvcc's host code calls a
+// wrapper), never reaches it. Fatbins that the driver has to link come as a bundle; it sees them behind a
+// wrapper of this process, as the client's own driver would.
 #include "server/run_image.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/image_bundle.h"
 #include "server/log.h"
 #include "server/run_state.h"
 
 enum { TAIL_BYTES = 16 }; // zeros behind an image: a PTX text ends at one
+
+struct wrapper { // the layout is the driver's
+    uint32_t magic, version;
+    const void *fatbin;
+    const void *const *linked;
+    const void *list[]; // not the driver's: what linked points to
+};
+static_assert(offsetof(struct wrapper, list) == 24, "a wrapper of version 2");
 
 struct upload {
     bool used, refused; // refused: over the limit; its pieces are not kept
     uint32_t number;
     uint64_t total_bytes, filled_bytes;
     uint8_t *data;
+    struct wrapper *wrapper; // of a bundle, once it is taken
 };
 
 struct gn_images {
@@ -82,6 +95,43 @@ CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const stru
     return r;
 }
 
+static int check_fatbin(const void *fatbin, uint64_t size_bytes, struct gn_image_error *error)
+{
+    struct gn_fatbin_iter it;
+    struct gn_fatbin_entry entry;
+    int result = gn_fatbin_begin(&it, fatbin, size_bytes);
+    while (!result && (result = gn_fatbin_next(&it, &entry)) > 0)
+        result = 0;
+    *error = it.error;
+    return result;
+}
+
+// Checks each fatbin of a bundle and makes the wrapper.
+static int wrap(struct upload *u, struct gn_image_error *error)
+{
+    struct gn_bundle bundle;
+    uint64_t size_bytes;
+    int result = gn_bundle_open(&bundle, u->data, u->total_bytes);
+    *error = bundle.error;
+    if (result)
+        return result;
+    struct wrapper *made = calloc(1, sizeof *made + bundle.count * sizeof *made->list);
+    if (!made)
+        return -ENOMEM;
+    *made = (struct wrapper){.magic = GN_WRAPPER_MAGIC, .version = 2, .linked = made->list};
+    for (const void *fatbin; !result && (fatbin = gn_bundle_next(&bundle, &size_bytes)) != NULL;) {
+        result = check_fatbin(fatbin, size_bytes, error);
+        error->offset_bytes += (uint64_t)((const uint8_t *)fatbin - u->data);
+        if (bundle.at == 1)
+            made->fatbin = fatbin;
+        else
+            made->list[bundle.at - 2] = fatbin; // one less than there is room for: NULL ends it
+    }
+    free(u->wrapper);
+    u->wrapper = made;
+    return result;
+}
+
 // Walks everything that a driver will walk.
 static int check(const void *image, size_t size_bytes, struct gn_image_error *error)
 {
@@ -96,12 +146,7 @@ static int check(const void *image, size_t size_bytes, struct gn_image_error *er
         return -EINVAL;
     }
     if (probed.kind == GN_IMAGE_FATBIN) {
-        struct gn_fatbin_iter it;
-        struct gn_fatbin_entry entry;
-        result = gn_fatbin_begin(&it, image, size_bytes);
-        while (!result && (result = gn_fatbin_next(&it, &entry)) > 0)
-            result = 0;
-        *error = it.error;
+        result = check_fatbin(image, size_bytes, error);
     } else if (probed.kind == GN_IMAGE_CUBIN) {
         struct gn_cubin cubin;
         result = gn_cubin_open(&cubin, image, probed.size_bytes);
@@ -110,12 +155,11 @@ static int check(const void *image, size_t size_bytes, struct gn_image_error *er
     return result;
 }
 
-CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image, size_t *size_bytes)
+CUresult gn_image_take(struct gn_worker *w, uint32_t upload, struct gn_taken *taken)
 {
     struct upload *u = find(w->images, upload, true);
     struct gn_image_error error = {0};
-    *image = NULL;
-    *size_bytes = 0;
+    *taken = (struct gn_taken){0};
     if (!u)
         return CUDA_ERROR_INVALID_IMAGE;
     if (u->refused) {
@@ -125,15 +169,19 @@ CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image,
     }
     if (u->filled_bytes != u->total_bytes)
         return CUDA_ERROR_INVALID_IMAGE;
-    int result = check(u->data, u->total_bytes, &error);
+    bool is_bundle = gn_bundle_is(u->data, u->total_bytes);
+    int result = is_bundle ? wrap(u, &error) : check(u->data, u->total_bytes, &error);
+    if (result == -ENOMEM)
+        return CUDA_ERROR_OUT_OF_MEMORY;
     if (result) {
         gn_log(GN_LOG_WARN, "an image of %llu bytes is refused: %s, at offset %llu",
                (unsigned long long)u->total_bytes, error.reason ? error.reason : "malformed",
                (unsigned long long)error.offset_bytes);
         return CUDA_ERROR_INVALID_IMAGE;
     }
-    *image = u->data;
-    *size_bytes = u->total_bytes;
+    taken->image = is_bundle ? (const void *)u->wrapper : u->data;
+    taken->data = u->data;
+    taken->size_bytes = u->total_bytes;
     return CUDA_SUCCESS;
 }
 
@@ -145,13 +193,16 @@ void gn_image_drop(struct gn_worker *w, uint32_t upload)
     if (!u->refused)
         w->images->held_bytes -= u->total_bytes;
     free(u->data);
+    free(u->wrapper);
     *u = (struct upload){0};
 }
 
 void gn_images_close(struct gn_worker *w)
 {
-    for (int i = 0; w->images && i < GN_UPLOADS_MAX; i++)
+    for (int i = 0; w->images && i < GN_UPLOADS_MAX; i++) {
         free(w->images->uploads[i].data);
+        free(w->images->uploads[i].wrapper);
+    }
     free(w->images);
     w->images = NULL;
 }

@@ -5,9 +5,15 @@
 
 #include "server/run.h"
 
+struct gn_taken {
+    const void *image;   // for a driver: what came, or a wrapper around the fatbins of a bundle
+    const void *data;    // what came
+    uint64_t size_bytes; // of it
+};
+
 // The image of an upload: whole, and safe to hand to a driver that believes its headers. It stays until
 // gn_image_drop.
-CUresult gn_image_take(struct gn_worker *w, uint32_t upload, const void **image, size_t *size_bytes);
+CUresult gn_image_take(struct gn_worker *w, uint32_t upload, struct gn_taken *taken);
 void gn_image_drop(struct gn_worker *w, uint32_t upload);
 
 #endif

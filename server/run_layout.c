@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/image_bundle.h"
 #include "server/log.h"
 #include "server/run.h"
 #include "server/run_state.h"
@@ -112,18 +113,38 @@ static int add_fatbin(struct gn_worker *w, struct gn_layouts *all, const void *d
     return result;
 }
 
-int gn_layouts_keep(struct gn_worker *w, uint64_t id, const void *image, size_t size_bytes)
+static int add_bundle(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes,
+                      struct gn_image_param *params)
+{
+    struct gn_bundle bundle;
+    uint64_t fatbin_bytes;
+    int result = gn_bundle_open(&bundle, data, size_bytes);
+    for (const void *fatbin; !result && (fatbin = gn_bundle_next(&bundle, &fatbin_bytes)) != NULL;)
+        result = add_fatbin(w, all, fatbin, fatbin_bytes, params);
+    return result;
+}
+
+static int add_image(struct gn_worker *w, struct gn_layouts *all, const void *data, size_t size_bytes,
+                     struct gn_image_param *params)
 {
     struct gn_image probed;
+    if (gn_bundle_is(data, size_bytes))
+        return add_bundle(w, all, data, size_bytes, params);
+    int result = gn_image_probe(data, size_bytes, &probed);
+    if (result)
+        return result;
+    return probed.kind == GN_IMAGE_FATBIN  ? add_fatbin(w, all, data, size_bytes, params)
+           : probed.kind == GN_IMAGE_CUBIN ? add_cubin(w, all, data, probed.size_bytes, params)
+           : probed.kind == GN_IMAGE_PTX   ? add_ptx(w, all, data, size_bytes, params)
+                                           : -EINVAL;
+}
+
+int gn_layouts_keep(struct gn_worker *w, uint64_t id, const void *image, size_t size_bytes)
+{
     struct gn_run_state *s = gn_run_state(w);
     struct gn_layouts *all = calloc(1, sizeof *all);
     struct gn_image_param *params = malloc(GN_IMAGE_PARAMS_MAX * sizeof *params);
-    int result = s && all && params ? gn_image_probe(image, size_bytes, &probed) : -ENOMEM;
-    if (!result)
-        result = probed.kind == GN_IMAGE_FATBIN  ? add_fatbin(w, all, image, size_bytes, params)
-                 : probed.kind == GN_IMAGE_CUBIN ? add_cubin(w, all, image, probed.size_bytes, params)
-                 : probed.kind == GN_IMAGE_PTX   ? add_ptx(w, all, image, size_bytes, params)
-                                                 : -EINVAL;
+    int result = s && all && params ? add_image(w, all, image, size_bytes, params) : -ENOMEM;
     free(params);
     if (result)
         gn_log(GN_LOG_WARN, "parameter layouts of a module are not all known: %s", strerror(-result));

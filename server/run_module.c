@@ -17,16 +17,15 @@ CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const str
 {
     (void)o;
     CUmodule module = NULL;
-    const void *image;
-    size_t size_bytes;
-    CUresult r = gn_image_take(w, a->upload, &image, &size_bytes);
+    struct gn_taken taken;
+    CUresult r = gn_image_take(w, a->upload, &taken);
     if (r == CUDA_SUCCESS)
         r = w->driver.calls.cuModuleLoadData
-                ? w->driver.calls.cuModuleLoadData(&module, image)
-                : GN_DRIVER(w, cuModuleLoadDataEx, &module, image, 0, NULL, NULL);
+                ? w->driver.calls.cuModuleLoadData(&module, taken.image)
+                : GN_DRIVER(w, cuModuleLoadDataEx, &module, taken.image, 0, NULL, NULL);
     r = gn_keep(w, q, GN_KIND_MODULE, a->module, r ? NULL : module, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuFuncGetParamInfo)
-        gn_layouts_keep(w, a->module, image, size_bytes);
+        gn_layouts_keep(w, a->module, taken.data, taken.size_bytes);
     gn_image_drop(w, a->upload);
     return r;
 }
@@ -36,15 +35,14 @@ CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const st
 {
     (void)o;
     CUlibrary library = NULL;
-    const void *image;
-    size_t size_bytes;
-    CUresult r = gn_image_take(w, a->upload, &image, &size_bytes);
+    struct gn_taken taken;
+    CUresult r = gn_image_take(w, a->upload, &taken);
     // No option says that the image stays where it is: the driver copies what it needs.
     if (r == CUDA_SUCCESS)
-        r = GN_DRIVER(w, cuLibraryLoadData, &library, image, NULL, NULL, 0, NULL, NULL, 0);
+        r = GN_DRIVER(w, cuLibraryLoadData, &library, taken.image, NULL, NULL, 0, NULL, NULL, 0);
     r = gn_keep(w, q, GN_KIND_LIBRARY, a->library, r ? NULL : library, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuKernelGetParamInfo)
-        gn_layouts_keep(w, a->library, image, size_bytes);
+        gn_layouts_keep(w, a->library, taken.data, taken.size_bytes);
     gn_image_drop(w, a->upload);
     return r;
 }

@@ -28,25 +28,33 @@ struct spare_event {
 
 struct gn_staging {
     struct gn_worker *worker;
-    pthread_mutex_t lock; // everything below; never held over a driver call that waits, nor while calling the output
-    pthread_cond_t released;
     uint8_t *memory;
     size_t memory_bytes;
-    CUcontext registered; // the context the memory was registered in, or NULL
-    CUdeviceptr device_address;
-    bool refused, stopped;
     int first[GN_SLOT_KINDS + 1]; // slots of kind k are first[k] .. first[k + 1] - 1
+    CUcontext registered;         // the context the memory was registered in, or NULL
+    bool refused;
+    _Atomic CUdeviceptr device_address;
+
+    pthread_mutex_t lock; // guards the slots; never held over a call of the driver or the output: who reads from the client needs it
+    pthread_cond_t released[GN_SLOT_KINDS];
+    bool stopped;
     int *free_slots[GN_SLOT_KINDS], free_count[GN_SLOT_KINDS];
-    struct busy *busy; // a ring of all payload slots, oldest first
+    uint32_t freed_small, freed_large;
+
+    pthread_mutex_t busy_lock; // guards the rest, also over questions to the driver; `lock` is taken within
+    struct busy *busy;         // a ring of all payload slots, oldest first
     int busy_first, busy_count, busy_room;
     struct spare_event spares[EVENTS_KEPT];
     int spare_count;
-    uint32_t freed_small, freed_large;
+    CUcontext leaving; // about to be destroyed, or NULL
 };
 
 static enum gn_slot_kind kind_of(const struct gn_staging *s, int slot)
 {
-    return slot < s->first[GN_SLOT_LARGE] ? GN_SLOT_SMALL : slot < s->first[GN_SLOT_OUT] ? GN_SLOT_LARGE : GN_SLOT_OUT;
+    return slot < s->first[GN_SLOT_LARGE]  ? GN_SLOT_SMALL
+           : slot < s->first[GN_SLOT_OUT]  ? GN_SLOT_LARGE
+           : slot < s->first[GN_SLOT_READ] ? GN_SLOT_OUT
+                                           : GN_SLOT_READ;
 }
 
 size_t gn_staging_slot_bytes(const struct gn_staging *s, int slot)
@@ -65,8 +73,9 @@ void *gn_staging_data(const struct gn_staging *s, int slot)
 struct gn_gate gn_staging_gate(const struct gn_staging *s, int index)
 {
     size_t offset = s->memory_bytes - GN_GATES * sizeof(uint32_t) + (size_t)index * sizeof(uint32_t);
+    CUdeviceptr device_address = atomic_load(&s->device_address);
     return (struct gn_gate){.word = (volatile uint32_t *)(s->memory + offset),
-                            .address = s->device_address ? s->device_address + offset : 0};
+                            .address = device_address ? device_address + offset : 0};
 }
 
 int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
@@ -74,10 +83,10 @@ int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
     struct gn_staging *s = calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
-    int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_OUT_SLOTS};
+    int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_OUT_SLOTS, GN_READ_SLOTS};
     s->worker = w;
     s->memory_bytes = GN_SMALL_SLOTS * (size_t)GN_SMALL_PAYLOAD_BYTES +
-                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT]) * w->limits.chunk_bytes +
+                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT] + count[GN_SLOT_READ]) * w->limits.chunk_bytes +
                       (GN_GATES * sizeof(uint32_t) + PAGE - 1) / PAGE * PAGE;
     s->memory = mmap(NULL, s->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE];
@@ -92,7 +101,9 @@ int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
             s->free_slots[k][s->free_count[k]++] = s->first[k + 1] - 1 - i;
     }
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->released, NULL);
+    pthread_mutex_init(&s->busy_lock, NULL);
+    for (int k = 0; k < GN_SLOT_KINDS; k++)
+        pthread_cond_init(&s->released[k], NULL);
     *staging = s;
     if (ok)
         return 0;
@@ -104,11 +115,13 @@ void gn_staging_close(struct gn_staging *s)
 {
     if (s->memory != MAP_FAILED)
         munmap(s->memory, s->memory_bytes);
-    for (int k = 0; k < GN_SLOT_KINDS; k++)
+    for (int k = 0; k < GN_SLOT_KINDS; k++) {
         free(s->free_slots[k]);
+        pthread_cond_destroy(&s->released[k]);
+    }
     free(s->busy);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->released);
+    pthread_mutex_destroy(&s->busy_lock);
     free(s);
 }
 
@@ -119,8 +132,7 @@ static void give_back(struct gn_staging *s, int slot)
     s->free_slots[kind][s->free_count[kind]++] = slot;
     s->freed_small += kind == GN_SLOT_SMALL;
     s->freed_large += kind == GN_SLOT_LARGE;
-    if (kind == GN_SLOT_OUT)
-        pthread_cond_signal(&s->released);
+    pthread_cond_signal(&s->released[kind]);
 }
 
 void gn_staging_freed(struct gn_staging *s, uint32_t *small, uint32_t *large)
@@ -144,20 +156,20 @@ int gn_staging_take(struct gn_staging *s, enum gn_slot_kind kind)
         pthread_mutex_lock(&s->lock);
         int slot = s->free_count[kind] ? s->free_slots[kind][--s->free_count[kind]] : -1;
         pthread_mutex_unlock(&s->lock);
-        if (slot >= 0)
+        if (slot >= 0 || kind >= GN_SLOT_OUT)
             return slot;
-        if (!gn_staging_reap(s))
+        if (!gn_staging_reap(s, true))
             break;
     }
     return -1;
 }
 
-int gn_staging_take_out(struct gn_staging *s)
+int gn_staging_take_out(struct gn_staging *s, enum gn_slot_kind kind)
 {
     pthread_mutex_lock(&s->lock);
-    while (!s->free_count[GN_SLOT_OUT] && !s->stopped)
-        pthread_cond_wait(&s->released, &s->lock);
-    int slot = s->stopped ? -1 : s->free_slots[GN_SLOT_OUT][--s->free_count[GN_SLOT_OUT]];
+    while (!s->free_count[kind] && !s->stopped)
+        pthread_cond_wait(&s->released[kind], &s->lock);
+    int slot = s->stopped ? -1 : s->free_slots[kind][--s->free_count[kind]];
     pthread_mutex_unlock(&s->lock);
     return slot;
 }
@@ -166,7 +178,7 @@ void gn_staging_release(struct gn_staging *s, int slot)
 {
     pthread_mutex_lock(&s->lock);
     give_back(s, slot);
-    bool payload = kind_of(s, slot) != GN_SLOT_OUT;
+    bool payload = kind_of(s, slot) < GN_SLOT_OUT;
     pthread_mutex_unlock(&s->lock);
     if (payload)
         tell_freed(s);
@@ -175,13 +187,13 @@ void gn_staging_release(struct gn_staging *s, int slot)
 static CUevent spare_event(struct gn_staging *s, CUcontext context)
 {
     CUevent event = NULL;
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->busy_lock);
     for (int i = s->spare_count - 1; i >= 0 && !event; i--)
         if (s->spares[i].context == context) {
             event = s->spares[i].event;
             s->spares[i] = s->spares[--s->spare_count];
         }
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->busy_lock);
     return event;
 }
 
@@ -191,19 +203,20 @@ CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream strea
     CUcontext context = gn_context_in_use();
     CUevent event = spare_event(s, context);
     CUresult r = event ? CUDA_SUCCESS : d->cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
-    if (!r)
-        r = d->cuEventRecord(event, stream);
-    if (r) { // the context is lost: nothing reads the slot any more
+    if (!r && (r = d->cuEventRecord(event, stream)))
+        d->cuEventDestroy_v2(event);
+    if (r) { // the copy may be under way, and nothing will tell when it is through
+        d->cuStreamSynchronize(stream);
         gn_staging_release(s, slot);
         return r;
     }
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->busy_lock);
     s->busy[(s->busy_first + s->busy_count++) % s->busy_room] = (struct busy){slot, event, context};
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->busy_lock);
     return CUDA_SUCCESS;
 }
 
-// With the lock: entry `index` of the busy ring has passed.
+// With the busy lock: entry `index` of the busy ring has passed.
 static void finish_busy(struct gn_staging *s, int index, bool keep_event)
 {
     struct busy b = s->busy[(s->busy_first + index) % s->busy_room];
@@ -211,22 +224,25 @@ static void finish_busy(struct gn_staging *s, int index, bool keep_event)
         s->busy[(s->busy_first + i) % s->busy_room] = s->busy[(s->busy_first + i - 1) % s->busy_room];
     s->busy_first = (s->busy_first + 1) % s->busy_room;
     s->busy_count--;
+    pthread_mutex_lock(&s->lock);
     give_back(s, b.slot);
+    pthread_mutex_unlock(&s->lock);
     if (keep_event && s->spare_count < EVENTS_KEPT)
         s->spares[s->spare_count++] = (struct spare_event){b.event, b.context};
     else if (keep_event)
         s->worker->driver.calls.cuEventDestroy_v2(b.event);
 }
 
-bool gn_staging_reap(struct gn_staging *s)
+bool gn_staging_reap(struct gn_staging *s, bool all)
 {
     enum { UNREADY_MAX = 8 }; // so many copies of other streams may stand in front of one that has passed
-    const struct gn_driver_calls *d = &s->worker->driver.calls;
     int freed = 0, unready = 0;
-    pthread_mutex_lock(&s->lock);
-    for (int i = 0; i < s->busy_count && unready < UNREADY_MAX;) {
-        CUresult r = d->cuEventQuery(s->busy[(s->busy_first + i) % s->busy_room].event);
-        if (r == CUDA_ERROR_NOT_READY) {
+    pthread_mutex_lock(&s->busy_lock);
+    for (int i = 0; i < s->busy_count && (all || unready < UNREADY_MAX);) {
+        const struct busy *b = &s->busy[(s->busy_first + i) % s->busy_room];
+        // In its own context: a thread that has none would be refused, and take that for the end of the copy.
+        bool asks = b->context != s->leaving && !gn_use_context(s->worker, b->context);
+        if (!asks || s->worker->driver.calls.cuEventQuery(b->event) == CUDA_ERROR_NOT_READY) {
             unready++;
             i++;
         } else {
@@ -234,7 +250,7 @@ bool gn_staging_reap(struct gn_staging *s)
             freed++;
         }
     }
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->busy_lock);
     if (freed)
         tell_freed(s);
     return freed > 0;
@@ -242,9 +258,9 @@ bool gn_staging_reap(struct gn_staging *s)
 
 bool gn_staging_busy(struct gn_staging *s)
 {
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->busy_lock);
     bool busy = s->busy_count > 0;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->busy_lock);
     return busy;
 }
 
@@ -262,13 +278,22 @@ void gn_staging_context(struct gn_staging *s, CUcontext context)
         return;
     }
     s->registered = context;
-    if (!d->cuMemHostGetDevicePointer_v2 || d->cuMemHostGetDevicePointer_v2(&s->device_address, s->memory, 0))
-        s->device_address = 0;
+    CUdeviceptr address = 0;
+    if (!d->cuMemHostGetDevicePointer_v2 || d->cuMemHostGetDevicePointer_v2(&address, s->memory, 0))
+        address = 0;
+    atomic_store(&s->device_address, address);
+}
+
+void gn_staging_context_leaves(struct gn_staging *s, CUcontext context)
+{
+    pthread_mutex_lock(&s->busy_lock);
+    s->leaving = context;
+    pthread_mutex_unlock(&s->busy_lock);
 }
 
 void gn_staging_context_gone(struct gn_staging *s, CUcontext context)
 {
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->busy_lock);
     for (int i = 0; i < s->busy_count;) {
         if (s->busy[(s->busy_first + i) % s->busy_room].context == context)
             finish_busy(s, i, false);
@@ -281,11 +306,12 @@ void gn_staging_context_gone(struct gn_staging *s, CUcontext context)
         else
             i++;
     }
+    s->leaving = NULL;
+    pthread_mutex_unlock(&s->busy_lock);
     if (s->registered == context) {
         s->registered = NULL;
-        s->device_address = 0;
+        atomic_store(&s->device_address, 0);
     }
-    pthread_mutex_unlock(&s->lock);
     tell_freed(s);
 }
 
@@ -293,6 +319,7 @@ void gn_staging_stop(struct gn_staging *s)
 {
     pthread_mutex_lock(&s->lock);
     s->stopped = true;
-    pthread_cond_broadcast(&s->released);
+    for (int k = 0; k < GN_SLOT_KINDS; k++)
+        pthread_cond_broadcast(&s->released[k]);
     pthread_mutex_unlock(&s->lock);
 }

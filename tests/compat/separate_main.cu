@@ -21,6 +21,19 @@ __global__ void through_pointer(const float *in, float *out, int n)
         out[i] = other_pointer(in[i]);
 }
 
+static __device__ float step = 5;
+static __device__ __noinline__ float advance(float v)
+{
+    return v - step;
+}
+
+__global__ void own(float *data, int n)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        data[i] = advance(data[i]);
+}
+
 int main()
 {
     const int n = 300;
@@ -48,7 +61,13 @@ int main()
 
     run_other_kernel(dout, n); // launched by the other file's host code
     for (int i = 0; i < n; i++)
-        want[i] += 1;
-    expect_equal("kernel of the other file", to_host(dout, n), want);
+        want[i] = (want[i] + 1) * 3;
+    expect_equal("kernels of the other file", to_host(dout, n), want);
+
+    own<<<(n + 63) / 64, 64>>>(dout, n);
+    merged_kernel<<<(n + 63) / 64, 64>>>(dout, n);
+    for (int i = 0; i < n; i++)
+        want[i] = (want[i] - 5) * 3;
+    expect_equal("names that both files have", to_host(dout, n), want);
     return finish("separate_main");
 }

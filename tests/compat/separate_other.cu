@@ -15,14 +15,22 @@ __device__ static float square(float v)
 }
 __device__ Function other_pointer = square;
 
+// The other file has a function and a variable of these names as well.
+static __device__ float step = 1;
+static __device__ __noinline__ float advance(float v)
+{
+    return v + step;
+}
+
 __global__ static void other_kernel(float *data, int n)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n)
-        data[i] += 1;
+        data[i] = advance(data[i]);
 }
 
 void run_other_kernel(float *data, int n)
 {
     other_kernel<<<(n + 31) / 32, 32>>>(data, n);
+    merged_kernel<<<(n + 31) / 32, 32>>>(data, n);
 }

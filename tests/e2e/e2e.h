@@ -27,6 +27,13 @@ void e2e_expect(bool holds, int line, const char *condition);
 const char *e2e_name(CUresult result);
 int e2e_finish(void); // prints the verdict; the program's exit status
 
+// The thread sanitizer makes every access of memory slow: it gets less of it.
+#ifdef __SANITIZE_THREAD__
+#define E2E_SIZE(usual, less) (less)
+#else
+#define E2E_SIZE(usual, less) (usual)
+#endif
+
 // Times a loop is tried: `usual`, or what E2E_TRIES says when that is fewer (the sanitizers are slow).
 unsigned e2e_tries(unsigned usual);
 

@@ -12,6 +12,8 @@ asan | tsan) b=$root/build/$variant ;;
 esac
 . tests/compat/lib.sh
 [ "$variant" = release ] || preload=$(sanitizer_runtime "$variant")
+# A process under the thread sanitizer would sleep for a second at its end; and the shim does not join its threads at exit.
+export TSAN_OPTIONS=${TSAN_OPTIONS:-}:atexit_sleep_ms=0:report_thread_leaks=0
 lib_begin
 tap_count=0 tap_bad=0
 

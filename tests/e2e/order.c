@@ -14,7 +14,7 @@ enum {
     WORDS = 64,
     HAND_OVERS = 600,
     LARGE_BYTES = (3 << 20) + 4,
-    UPLOAD_BYTES = 8 << 20,
+    UPLOAD_BYTES = E2E_SIZE(8 << 20, 3 << 20),
     CHAINS = 64,
 };
 
@@ -237,7 +237,7 @@ static void pinned_chain(unsigned count, unsigned most, bool with_function)
 // A synchronous copy from pinned memory is done when the call returns: any stream finds the data, and the buffer is free again.
 static void pinned_synchronous(void)
 {
-    enum { COUNT = 200000 };
+    enum { COUNT = E2E_SIZE(200000, 50000) };
     unsigned tries = e2e_tries(30);
     CUstream streams[2] = {new_stream(), new_stream()};
     uint32_t *buffer = pinned(COUNT * 4), *out = pinned(COUNT * 4);
@@ -457,8 +457,8 @@ int main(void)
     printf("uploads while others download: done\n");
     pinned_chain(1, CHAINS, false);
     pinned_chain(1000, CHAINS, true);
-    pinned_chain(100000, CHAINS, false);
-    pinned_chain(700001, 16, true);
+    pinned_chain(E2E_SIZE(100000, 20000), CHAINS, false);
+    pinned_chain(E2E_SIZE(700001, 300001), 16, true);
     pinned_synchronous();
     pageable_overwritten();
     host_functions_in_order();

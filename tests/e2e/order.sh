@@ -4,7 +4,7 @@
 # without the optimisations that could disturb it, and with windows so small that everything has to wait.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/order
-[ "$variant" = release ] || export E2E_TRIES=12
+case $variant in asan) export E2E_TRIES=12 ;; tsan) export E2E_TRIES=8 ;; esac
 
 serve
 check "as locally, over a Unix socket" same 60 unix "$program"

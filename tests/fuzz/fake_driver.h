@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A driver made of small stubs, for fuzzing the server: contexts, streams, events and memory that behave, kernels that do nothing. It has no thread:
-// streams go on when somebody calls fake_progress or waits. A handle that the server uses after its death is abort().
+// A driver made of small stubs, for fuzzing the server: contexts, streams, events and memory that behave,
+// kernels that do nothing. It has no thread: streams go on when somebody calls fake_progress or waits. A
+// handle that no driver made, and an event used after it was destroyed, is abort(); a stream that was
+// destroyed, and what went with its context, gives the errors that drivers give.
 #ifndef GN_TESTS_FUZZ_FAKE_DRIVER_H
 #define GN_TESTS_FUZZ_FAKE_DRIVER_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A link for fuzz targets whose incoming bytes are the input, in pieces, and which swallows what is sent. At the end of the input the peer has
-// closed. `before` is called before each piece.
+// A link for fuzz targets whose incoming bytes are the input, in pieces, and which swallows what is sent. At
+// the end of the input the peer has closed. `before` is called before each piece.
 #ifndef GN_TESTS_FUZZ_FEED_H
 #define GN_TESTS_FUZZ_FEED_H
 
@@ -11,15 +11,17 @@
 
 #include "remoting/link.h"
 
-enum { FEED_FRAME_BYTES_MAX = 64 << 10 }; // what says more is payload: it comes 8 bytes at a time, so that the next frame is found
+enum {
+    FEED_FRAME_BYTES_MAX = 64 << 10
+}; // what says more is payload: it comes 8 bytes at a time, so that the next frame is found
 
 struct feed {
     struct gn_link link;
     const uint8_t *data;
     size_t size, at;
-    uint32_t random;    // not 0: pieces of odd sizes
-    size_t frames;      // not 0: a piece is as long as the u32 at its beginning says, so that frames mostly come one by one; 1: it counts all of
-                        // the frame, else what follows a header of so many bytes
+    uint32_t random; // not 0: pieces of odd sizes
+    size_t frames;   // not 0: a piece is as long as the u32 at its beginning says, so that frames mostly come
+                   // one by one; 1: it counts all of the frame, else what follows a header of so many bytes
     void (*before)(struct feed *);
     void (*saw)(const void *header, size_t size_bytes); // each piece that is sent
     _Atomic int shut;
@@ -32,7 +34,9 @@ static inline size_t feed_piece(struct feed *f, size_t most)
     uint32_t word = 0;
     if (f->frames && left >= sizeof word) {
         memcpy(&word, f->data + f->at, sizeof word);
-        n = f->frames > 1 ? f->frames + ((word + (size_t)7) & ~(size_t)7) : word < 8 || word > FEED_FRAME_BYTES_MAX ? 8 : word;
+        n = f->frames > 1                             ? f->frames + ((word + (size_t)7) & ~(size_t)7)
+            : word < 8 || word > FEED_FRAME_BYTES_MAX ? 8
+                                                      : word;
     } else if (f->random) {
         f->random = f->random * 1664525u + 1013904223u;
         n = 1 + (f->random >> 8) % 97;
@@ -80,8 +84,14 @@ static inline void feed_shut(struct gn_link *link) { ((struct feed *)link)->shut
 static inline void feed_nothing(struct gn_link *link) { (void)link; }
 
 static const struct gn_link_ops feed_ops = {
-    .name = "feed", .send = feed_send, .recv = feed_recv, .watch = feed_watch, .wake = feed_nothing,
-    .shut = feed_shut, .close = feed_nothing, .abandon = feed_nothing,
+    .name = "feed",
+    .send = feed_send,
+    .recv = feed_recv,
+    .watch = feed_watch,
+    .wake = feed_nothing,
+    .shut = feed_shut,
+    .close = feed_nothing,
+    .abandon = feed_nothing,
 };
 
 #endif

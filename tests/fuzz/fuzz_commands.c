@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes what a client may send to a worker: frames, commands of every kind, payload, control frames, over a driver of small stubs. The input
-// follows a few commands that make a context, a stream, an event, memory, a module and a function, so that it has something to name. Nothing may
-// crash, leak or hang, and no handle may be used after its death.
+// Fuzzes what a client may send to a worker: frames, commands of every kind, payload, control frames, over a
+// driver of small stubs. The input follows a few commands that make a context, a stream, an event, memory, a
+// module and a function, so that it has something to name. Nothing may crash, leak or hang, and no handle may
+// be used after its death.
 //
-// The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its question), 2 pieces of odd sizes,
-// 4 the rest is not bytes of the wire but a choice of commands: a byte for the command, then a byte for each 8-byte unit of its body, which
-// chooses a value that means something.
+// The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its
+// question), 2 pieces of odd sizes, 4 the rest is not bytes of the wire but a choice of commands: a byte for
+// the command, then a byte for each 8-byte unit of its body, which chooses a value that means something.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,13 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CHUNK = 8 << 10, WINDOW = 4 * CHUNK, RING_BYTES = 64 << 10, PROLOGUE_BYTES_MAX = 2048, CHOSEN_BYTES_MAX = 128 << 10 };
+enum {
+    CHUNK = 8 << 10,
+    WINDOW = 4 * CHUNK,
+    RING_BYTES = 64 << 10,
+    PROLOGUE_BYTES_MAX = 2048,
+    CHOSEN_BYTES_MAX = 128 << 10
+};
 
 static uint8_t prologue[PROLOGUE_BYTES_MAX];
 static size_t prologue_bytes;
@@ -43,7 +50,9 @@ static void add(unsigned op, const void *args, const void *payload, uint64_t pay
 {
     const struct gn_codec *k = &gn_codecs[op];
     struct gn_cursor c = gn_cursor_over(prologue + prologue_bytes, sizeof prologue - prologue_bytes);
-    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + k->size(args)), .op = (uint16_t)op, .flags = k->payload ? GN_COMMAND_PAYLOAD : 0};
+    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + k->size(args)),
+                              .op = (uint16_t)op,
+                              .flags = k->payload ? GN_COMMAND_PAYLOAD : 0};
     gn_put_bytes(&c, &head, sizeof head);
     k->encode(&c, args);
     gn_put_bytes(&c, payload, payload_bytes);
@@ -55,7 +64,8 @@ static void add(unsigned op, const void *args, const void *payload, uint64_t pay
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const char ptx[] = ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 a) { ret; }\n";
+    static const char ptx[] =
+        ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 a) { ret; }\n";
     (void)argc, (void)argv;
     gn_log_setup(GN_LOG_OFF, 0);
     require(!gn_print_open());
@@ -64,7 +74,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     ADD(stream_create, .stream = 0x106000001);
     ADD(cuEventCreate, .phEvent = 0x107000002);
     ADD(memory_alloc, .size_bytes = 64 << 10); // at FAKE_MEMORY_BASE
-    add(GN_OP_image_part, &(struct gn_args_image_part){.total_bytes = sizeof ptx, .upload = 1, .data_bytes = sizeof ptx}, ptx, sizeof ptx);
+    add(GN_OP_image_part,
+        &(struct gn_args_image_part){.total_bytes = sizeof ptx, .upload = 1, .data_bytes = sizeof ptx}, ptx,
+        sizeof ptx);
     ADD(module_load, .module = 0x102000003, .upload = 1);
     ADD(module_get_function, .module = 0x102000003, .function = 0x103000004, .name = "k", .name_bytes = 1);
     return 0;
@@ -75,11 +87,70 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 #define ID(kind, index, generation) ((index) | (uint64_t)(kind) << 24 | (uint64_t)(generation) << 32)
 
 static const uint64_t values[] = {
-    0, 1, 2, 3, 4, 5, 7, 8, 16, 64, 100, 128, 512, 600, 4095, 4096, 4097, 8192, 8193, 20000, 40000, 65536, 1 << 20, 1ull << 32, 1ull << 33, 1ull << 47, UINT64_MAX,
-    ID(1, 0, 1), ID(6, 1, 1), ID(7, 2, 1), ID(2, 3, 1), ID(3, 4, 1), FAKE_MEMORY_BASE, FAKE_MEMORY_BASE + 256, FAKE_MEMORY_BASE + 65536, FAKE_MEMORY_BASE + FAKE_MEMORY_BYTES - 8192,
-    ID(1, 5, 1), ID(2, 5, 1), ID(3, 5, 1), ID(4, 5, 1), ID(5, 5, 1), ID(6, 5, 1), ID(7, 5, 1), ID(1, 6, 1), ID(2, 6, 1), ID(3, 6, 1), ID(4, 6, 1), ID(5, 6, 1), ID(6, 6, 1),
-    ID(7, 6, 1), ID(1, 5, 2), ID(2, 5, 2), ID(4, 5, 2), ID(6, 5, 2), ID(7, 5, 2), ID(1, 0, 2), ID(6, 1, 2), ID(7, 2, 2), ID(6, 2047, 1), ID(7, 2048, 1), ID(6, 0xfffff, 1), ID(0, 7, 1),
-    ID(7, 8, 0), ID(8, 8, 1),
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    16,
+    64,
+    100,
+    128,
+    512,
+    600,
+    4095,
+    4096,
+    4097,
+    8192,
+    8193,
+    20000,
+    40000,
+    65536,
+    1 << 20,
+    1ull << 32,
+    1ull << 33,
+    1ull << 47,
+    UINT64_MAX,
+    ID(1, 0, 1),
+    ID(6, 1, 1),
+    ID(7, 2, 1),
+    ID(2, 3, 1),
+    ID(3, 4, 1),
+    FAKE_MEMORY_BASE,
+    FAKE_MEMORY_BASE + 256,
+    FAKE_MEMORY_BASE + 65536,
+    FAKE_MEMORY_BASE + FAKE_MEMORY_BYTES - 8192,
+    ID(1, 5, 1),
+    ID(2, 5, 1),
+    ID(3, 5, 1),
+    ID(4, 5, 1),
+    ID(5, 5, 1),
+    ID(6, 5, 1),
+    ID(7, 5, 1),
+    ID(1, 6, 1),
+    ID(2, 6, 1),
+    ID(3, 6, 1),
+    ID(4, 6, 1),
+    ID(5, 6, 1),
+    ID(6, 6, 1),
+    ID(7, 6, 1),
+    ID(1, 5, 2),
+    ID(2, 5, 2),
+    ID(4, 5, 2),
+    ID(6, 5, 2),
+    ID(7, 5, 2),
+    ID(1, 0, 2),
+    ID(6, 1, 2),
+    ID(7, 2, 2),
+    ID(6, 2047, 1),
+    ID(7, 2048, 1),
+    ID(6, 0xfffff, 1),
+    ID(0, 7, 1),
+    ID(7, 8, 0),
+    ID(8, 8, 1),
 };
 
 static uint64_t value_of(uint8_t choice) { return values[choice % (sizeof values / sizeof *values)]; }
@@ -115,8 +186,12 @@ static bool choose(const uint8_t **in, const uint8_t *end, struct gn_cursor *out
         units = fixed_units(head.op);
     } else {
         head.op = (uint16_t)(choice % 5);
-        head.flags = head.op ? GN_COMMAND_CONTROL | (head.op == GN_CONTROL_PULLED ? GN_COMMAND_PAYLOAD : 0) : 0;
-        units = head.op == GN_CONTROL_HOST_DONE ? 1 : head.op == GN_CONTROL_PULLED ? 3 : head.op == GN_CONTROL_STARVED ? 0 : 2;
+        head.flags =
+            head.op ? GN_COMMAND_CONTROL | (head.op == GN_CONTROL_PULLED ? GN_COMMAND_PAYLOAD : 0) : 0;
+        units = head.op == GN_CONTROL_HOST_DONE ? 1
+                : head.op == GN_CONTROL_PULLED  ? 3
+                : head.op == GN_CONTROL_STARVED ? 0
+                                                : 2;
     }
     uint64_t body[64], payload = 0;
     uint8_t args[GN_ARGS_BYTES_MAX];
@@ -157,14 +232,16 @@ static void saw(const void *header, size_t size_bytes)
         questions[m.kind]++;
 }
 
-// Streams go on. What comes next may answer what the server asks from another thread: that gets a moment to ask.
+// Streams go on. What comes next may answer what the server asks from another thread: that gets a moment to
+// ask.
 static void before(struct feed *feed)
 {
     struct gn_command head = {0};
     fake_progress();
     if (feed->size - feed->at >= sizeof head)
         memcpy(&head, feed->data + feed->at, sizeof head);
-    if (!(head.flags & GN_COMMAND_CONTROL) || (head.op != GN_CONTROL_HOST_DONE && head.op != GN_CONTROL_PULLED))
+    if (!(head.flags & GN_COMMAND_CONTROL) ||
+        (head.op != GN_CONTROL_HOST_DONE && head.op != GN_CONTROL_PULLED))
         return;
     unsigned kind = head.op == GN_CONTROL_PULLED ? GN_MESSAGE_PULL : GN_MESSAGE_HOST;
     for (int i = 0; i < 40 && questions[kind] <= answers[kind]; i++) {
@@ -177,11 +254,13 @@ static void before(struct feed *feed)
 
 static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
-    require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) && !gn_waiters_open(&w->waiters, w) &&
-            !gn_gates_open(&w->gates, w) && !gn_pulls_open(&w->pulls) && !gn_commands_open(&w->commands, w, link, RING_BYTES));
+    require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) &&
+            !gn_waiters_open(&w->waiters, w) && !gn_gates_open(&w->gates, w) && !gn_pulls_open(&w->pulls) &&
+            !gn_commands_open(&w->commands, w, link, RING_BYTES));
 }
 
-// As a worker's end frees everything: nobody waits for the client any more, the streams go on to their end, then the parts.
+// As a worker's end frees everything: nobody waits for the client any more, the streams go on to their end,
+// then the parts.
 static void close_parts(struct gn_worker *w)
 {
     gn_gates_stop(w);
@@ -218,13 +297,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(bytes);
     memcpy(bytes, prologue, prologue_bytes);
     memcpy(bytes + prologue_bytes, input, input_bytes);
-    struct feed feed = {.link.ops = &feed_ops, .data = bytes, .size = prologue_bytes + input_bytes, .frames = data[0] & 1,
-                        .random = data[0] & 2 ? 1u + data[0] : 0, .before = data[0] & 1 ? before : NULL, .saw = saw};
+    struct feed feed = {.link.ops = &feed_ops,
+                        .data = bytes,
+                        .size = prologue_bytes + input_bytes,
+                        .frames = data[0] & 1,
+                        .random = data[0] & 2 ? 1u + data[0] : 0,
+                        .before = data[0] & 1 ? before : NULL,
+                        .saw = saw};
     memset(questions, 0, sizeof questions);
     memset(answers, 0, sizeof answers);
     memset(&w, 0, sizeof w);
     w.status = &status;
-    w.limits = (struct gn_limits){.memory_bytes = 512 << 10, .image_bytes = 64 << 10, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};
+    w.limits = (struct gn_limits){.memory_bytes = 512 << 10,
+                                  .image_bytes = 64 << 10,
+                                  .window_bytes = WINDOW,
+                                  .chunk_bytes = CHUNK,
+                                  .handles = 2048};
     fake_driver(&w.driver);
     open_parts(&w, &feed.link);
     gn_commands_run(w.commands);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes every generated decoder; the first two bytes choose the command and the side. Beyond not crashing: what decodes encodes to the same
-// bytes, padding excepted (it is written as zeros), size() says how many, and that decodes again to what encodes the same.
+// Fuzzes every generated decoder; the first two bytes choose the command and the side. Beyond not crashing:
+// what decodes encodes to the same bytes, padding excepted (it is written as zeros), size() says how many,
+// and that decodes again to what encodes the same.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

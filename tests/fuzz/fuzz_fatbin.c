@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes everything that reads fatbins and PTX text: probing, walking entries, unpacking, picking, scanning
-// for parameters. Beyond not crashing: every payload and name lies in the image, errors have a reason, an
-// entry's parameters lie in order in its block.
+// Fuzzes everything that reads fatbins, bundles of them and PTX text: probing, walking entries, unpacking,
+// picking, scanning for parameters. Beyond not crashing: every payload and name lies in the image, errors
+// have a reason, an entry's parameters lie in order in its block.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/image_bundle.h"
 #include "tests/mock/image_unpack.h"
 
 enum { LIMIT = 1 << 16, PARAMS_MAX = 64 };
@@ -62,12 +63,29 @@ static void walk_fatbin(const uint8_t *data, size_t size)
     require(rc == 0 || it.error.reason);
 }
 
+static void walk_bundle(const uint8_t *data, size_t size)
+{
+    struct gn_bundle bundle;
+    struct gn_fatbin_iter it;
+    uint64_t fatbin_bytes;
+    uint32_t count = 0;
+    int rc = gn_bundle_open(&bundle, data, size);
+    require(rc == 0 || bundle.error.reason);
+    for (const uint8_t *f; (f = gn_bundle_next(&bundle, &fatbin_bytes)) != NULL; count++) {
+        require(f >= data && fatbin_bytes <= (size_t)(data + size - f) && (f - data) % GN_BUNDLE_ALIGN == 0);
+        if (gn_fatbin_begin(&it, f, fatbin_bytes) == 0)
+            walk_fatbin(f, fatbin_bytes);
+    }
+    require(rc ? !count : count == bundle.count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gn_image image;
     scan_ptx((const char *)data, size);
+    walk_bundle(data, size);
     int rc = gn_image_probe(data, size, &image);
     require(rc == 0 ? image.size_bytes <= size && image.kind != GN_IMAGE_NONE : image.error.reason != NULL);
     // A wrapper's pointers are the fuzzer's bytes: nobody may follow them.

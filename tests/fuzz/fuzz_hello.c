@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the first exchange: prefix, hello and welcome; the first byte chooses. Beyond not crashing: texts end within their fields, counts are
-// within their limits, and what decodes encodes to something that decodes to the same.
+// Fuzzes the first exchange: prefix, hello and welcome; the first byte chooses. Beyond not crashing: texts
+// end within their fields, counts are within their limits, and what decodes encodes to something that decodes
+// to the same.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static void welcome(const uint8_t *body, size_t size)
     if (gn_welcome_decode(body, size, &w))
         return;
     require(w.device_count <= GN_DEVICES_MAX && memchr(w.text, 0, sizeof w.text));
-    require(w.status || (w.chunk_bytes && w.chunk_bytes <= GN_PAYLOAD_BYTES_MAX && w.window_bytes / w.chunk_bytes > 0));
+    require(w.status ||
+            (w.chunk_bytes && w.chunk_bytes <= GN_PAYLOAD_BYTES_MAX && w.window_bytes / w.chunk_bytes > 0));
     int n = gn_welcome_encode(buffer, sizeof buffer, &w);
     require(n == (int)(size + GN_PREFIX_BYTES));
     require(!gn_welcome_decode(buffer + GN_PREFIX_BYTES, size, &again));

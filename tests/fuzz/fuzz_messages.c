@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes what a server may send to a client: a session without threads of its own, with posted commands, copies both ways and host functions
-// outstanding, reads the input until the session is over. Nothing may be written outside the boxes of its copies, nothing read or freed twice, and
-// every call must come back. The first byte: 1 pieces of odd sizes, 2 every post is confirmed, 4 messages come one by one.
+// Fuzzes what a server may send to a client: a session without threads of its own, with posted commands,
+// copies both ways and host functions outstanding, reads the input until the session is over. Nothing may be
+// written outside the boxes of its copies, nothing read or freed twice, and every call must come back. The
+// first byte: 1 pieces of odd sizes, 2 every post is confirmed, 4 messages come one by one.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,22 +52,35 @@ struct host_memory { // blocks of their own: a sanitizer sees the first byte bey
 static void post_some(const struct host_memory *m)
 {
     static const uint8_t payload[CHUNK];
-    struct gn_box flat = {.base = m->flat, .pitch_bytes = HOST_BYTES, .slice_bytes = HOST_BYTES, .width_bytes = HOST_BYTES, .rows = 1, .slices = 1};
+    struct gn_box flat = {.base = m->flat,
+                          .pitch_bytes = HOST_BYTES,
+                          .slice_bytes = HOST_BYTES,
+                          .width_bytes = HOST_BYTES,
+                          .rows = 1,
+                          .slices = 1};
     // 3 slices of 4 rows of 100 bytes, 128 and 600 apart: the last ends with its last byte.
-    struct gn_box rows = {.base = m->rows, .pitch_bytes = 128, .slice_bytes = 600, .width_bytes = 100, .rows = 4, .slices = 3};
-    struct gn_box pinned = {.base = m->pinned, .pitch_bytes = 128, .slice_bytes = 600, .width_bytes = 100, .rows = 4, .slices = 3};
-    struct gn_args_read_async a = {.stream = 1, .width_bytes = HOST_BYTES, .rows = 1, .slices = 1}, b = {.stream = 1, .width_bytes = 100, .rows = 4, .slices = 3};
+    struct gn_box rows = {
+        .base = m->rows, .pitch_bytes = 128, .slice_bytes = 600, .width_bytes = 100, .rows = 4, .slices = 3};
+    struct gn_box pinned = {.base = m->pinned,
+                            .pitch_bytes = 128,
+                            .slice_bytes = 600,
+                            .width_bytes = 100,
+                            .rows = 4,
+                            .slices = 3};
+    int32_t code;
+    struct gn_args_read_async a = {.stream = 1, .width_bytes = HOST_BYTES, .rows = 1, .slices = 1},
+                              b = {.stream = 1, .width_bytes = 100, .rows = 4, .slices = 3};
     struct gn_args_write_pull p = {.stream = 1, .width_bytes = 100, .rows = 4, .slices = 3};
     struct gn_args_host_function h = {.stream = 1, .token = 77};
     struct gn_args_write w = {.stream = 1, .width_bytes = 100, .rows = 1};
-    gn_session_read_async(session, 0x101000000, &a, &flat);
-    gn_session_read_async(session, 0x101000000, &b, &rows);
-    gn_session_write_pull(session, 0x101000000, &p, &pinned);
+    gn_session_read_async(session, 0x101000000, &a, &flat, &code);
+    gn_session_read_async(session, 0x101000000, &b, &rows, &code);
+    gn_session_write_pull(session, 0x101000000, &p, &pinned, &code);
     gn_session_host_expected(session);
-    gn_session_post(session, 0x101000000, GN_OP_host_function, &h);
-    gn_session_post_payload(session, 0x101000000, GN_OP_write, &w, payload, 100);
+    gn_session_post(session, 0x101000000, GN_OP_host_function, &h, &code);
+    gn_session_post_payload(session, 0x101000000, GN_OP_write, &w, payload, 100, &code);
     w.width_bytes = CHUNK;
-    gn_session_post_payload(session, 0x101000000, GN_OP_write, &w, payload, CHUNK);
+    gn_session_post_payload(session, 0x101000000, GN_OP_write, &w, payload, CHUNK, &code);
 }
 
 static void ask_some(const struct host_memory *m)
@@ -87,7 +101,12 @@ static void ask_some(const struct host_memory *m)
                     (void)byte;
                 }
         } else {
-            struct gn_box box = {.base = m->flat, .pitch_bytes = 700, .slice_bytes = 700, .width_bytes = 600, .rows = 20, .slices = 1};
+            struct gn_box box = {.base = m->flat,
+                                 .pitch_bytes = 700,
+                                 .slice_bytes = 700,
+                                 .width_bytes = 600,
+                                 .rows = 20,
+                                 .slices = 1};
             struct gn_args_read a = {.width_bytes = 600, .rows = 20, .slices = 1};
             gn_session_read(session, 0, &a, &box, &code, &latched);
             post_some(m);
@@ -100,13 +119,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     struct feed *feed = calloc(1, sizeof *feed); // the session frees it
-    struct host_memory m = {malloc(HOST_BYTES), malloc(2 * 600 + 3 * 128 + 100), malloc(2 * 600 + 3 * 128 + 100)};
-    struct gn_session_config config = {.ring_bytes = 64 << 10, .confirm_posts = data[0] & 2, .events = {NULL, host, print, over}};
+    struct host_memory m = {malloc(HOST_BYTES), malloc(2 * 600 + 3 * 128 + 100),
+                            malloc(2 * 600 + 3 * 128 + 100)};
+    struct gn_session_config config = {
+        .ring_bytes = 64 << 10, .confirm_posts = data[0] & 2, .events = {NULL, host, print, over}};
     struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
     require(feed && m.flat && m.rows && m.pinned);
     memset(m.pinned, 7, 2 * 600 + 3 * 128 + 100);
-    *feed = (struct feed){.link.ops = &feed_ops, .data = data + 2, .size = size - 2, .random = data[0] & 1 ? 1u + data[1] : 0,
-                           .frames = data[0] & 4 ? sizeof(struct gn_message) : 0};
+    *feed = (struct feed){.link.ops = &feed_ops,
+                          .data = data + 2,
+                          .size = size - 2,
+                          .random = data[0] & 1 ? 1u + data[1] : 0,
+                          .frames = data[0] & 4 ? sizeof(struct gn_message) : 0};
     host_calls = 0;
     require(!gn_session_open(&session, &feed->link, &config, &welcome));
     post_some(&m);

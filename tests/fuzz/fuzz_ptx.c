@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the PTX engine: whatever parses is linked and launched on a small device that is stopped soon.
+// Fuzzes the PTX engine: whatever parses is linked and launched on a small device that is stopped soon. A NUL
+// separates texts that are to be linked together.
 #include "tests/mock/ptx.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEVICE_BYTES = 1 << 16, VARS_MAX = 64, RUN_NS = 3000000 };
+enum { TEXTS_MAX = 4, DEVICE_BYTES = 1 << 16, VARS_MAX = 64, RUN_NS = 3000000 };
 
 static _Alignas(4096) uint8_t device[DEVICE_BYTES], variables[DEVICE_BYTES];
 static volatile bool stop;
@@ -112,17 +113,38 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return pthread_create(&t, NULL, watch, NULL);
 }
 
+// Each text in memory of its own, so that reading beyond it is seen. The last one has what is left, with its
+// NULs.
+static int parse(const uint8_t *data, size_t size, struct ptx_module **m, struct ptx_error *e)
+{
+    struct ptx_text texts[TEXTS_MAX];
+    char *copies[TEXTS_MAX];
+    size_t count = 0;
+    for (const uint8_t *end; count < TEXTS_MAX && (size || !count); count++) {
+        end = size && count + 1 < TEXTS_MAX ? memchr(data, 0, size) : NULL;
+        size_t bytes = end ? (size_t)(end - data) : size, taken = end ? bytes + 1 : bytes;
+        copies[count] = malloc(bytes ? bytes : 1);
+        if (bytes)
+            memcpy(copies[count], data, bytes);
+        texts[count] = (struct ptx_text){copies[count], bytes};
+        data += taken;
+        size -= taken;
+    }
+    int r = ptx_parse_many(texts, count, 90, m, e);
+    if (r && (*m || !e->text[0] || e->unit >= count))
+        abort(); // a refusal says why and where, and leaves nothing
+    while (count)
+        free(copies[--count]);
+    return r;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ptx_module *m = NULL;
     struct ptx_error e;
-    int r = ptx_parse((const char *)data, size, 90, &m, &e);
-    if (r) {
-        if (m || !e.text[0])
-            abort(); // a refusal says why, and leaves nothing
+    if (parse(data, size, &m, &e))
         return 0;
-    }
     if (link_it(m))
         for (size_t i = 0; i < ptx_func_count(m) && i < 3; i++)
             launch(m, i);

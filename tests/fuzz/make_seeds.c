@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the seeds of the wire's fuzz targets into tests/fuzz/corpus: run in the top folder after a change of the wire.
-//   gcc -std=gnu11 -D_GNU_SOURCE -I. -Ibuild/gen -o /tmp/make_seeds tests/fuzz/make_seeds.c remoting/hello.c build/gen/api_wire.c
+// Writes the seeds of the wire's fuzz targets into tests/fuzz/corpus: run in the top folder after a change of
+// the wire.
+//   gcc -std=gnu11 -D_GNU_SOURCE -I. -Ibuild/gen -o /tmp/make_seeds tests/fuzz/make_seeds.c remoting/hello.c
+//   build/gen/api_wire.c
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +43,12 @@ static void decoders(void)
         if (!gn_codecs[op].encode)
             continue;
         uint16_t choice = (uint16_t)(index++ * 2);
-        struct gn_args_launch launch = {.function = 0x103000004, .stream = 2, .grid_x = 1, .params = "12345678", .params_bytes = 8};
-        struct gn_args_module_get_function get = {.module = 0x102000003, .function = 0x103000006, .name = "axpy", .name_bytes = 4};
-        struct gn_args_write write = {.stream = 1, .address = 4096, .pitch_bytes = 5, .width_bytes = 5, .rows = 1, .data_bytes = 5};
+        struct gn_args_launch launch = {
+            .function = 0x103000004, .stream = 2, .grid_x = 1, .params = "12345678", .params_bytes = 8};
+        struct gn_args_module_get_function get = {
+            .module = 0x102000003, .function = 0x103000006, .name = "axpy", .name_bytes = 4};
+        struct gn_args_write write = {
+            .stream = 1, .address = 4096, .pitch_bytes = 5, .width_bytes = 5, .rows = 1, .data_bytes = 5};
         struct gn_out_module_functions names = {.count = 2, .names = "a\0b", .names_bytes = 4};
         begin(&choice, sizeof choice);
         if (op == GN_OP_launch)
@@ -64,9 +69,22 @@ static void decoders(void)
 
 static void hellos(void)
 {
-    static struct gn_device_snapshot d = {.name = "GPU", .pci_bus_id = "0000:01:00.0", .memory_bytes = 1 << 30};
-    struct gn_hello h = {.version_low = 1, .version_high = 1, .wire_digest = 7, .ring_bytes = 1 << 20, .process_id = 1, .program = "app", .token = "t"};
-    struct gn_welcome w = {.version = 1, .driver_version = 13000, .window_bytes = 1 << 20, .chunk_bytes = 64 << 10, .text = "no", .device_count = 1, .devices = &d};
+    static struct gn_device_snapshot d = {
+        .name = "GPU", .pci_bus_id = "0000:01:00.0", .memory_bytes = 1 << 30};
+    struct gn_hello h = {.version_low = 1,
+                         .version_high = 1,
+                         .wire_digest = 7,
+                         .ring_bytes = 1 << 20,
+                         .process_id = 1,
+                         .program = "app",
+                         .token = "t"};
+    struct gn_welcome w = {.version = 1,
+                           .driver_version = 13000,
+                           .window_bytes = 1 << 20,
+                           .chunk_bytes = 64 << 10,
+                           .text = "no",
+                           .device_count = 1,
+                           .devices = &d};
     begin("\2", 1);
     c.at += gn_hello_encode(c.at, gn_cursor_left(&c), &h);
     keep("hello", "hello");
@@ -93,17 +111,26 @@ static void messages(void)
     const uint64_t first = 1ull << 32; // transfers: 0 flat, 1 rows, 2 pulled, then the read's
     begin("\4\0", 2);
     MESSAGE(NULL, .kind = GN_MESSAGE_ACK, .acked_bytes = 16);
-    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first, .value = 100, .size_bytes = 300, .acked_bytes = 88, .freed_small = 1);
-    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first + 1, .value = 150, .size_bytes = 1050, .acked_bytes = 88, .freed_small = 1);
-    MESSAGE(&pull, .kind = GN_MESSAGE_PULL, .id = first + 2, .size_bytes = 8, .acked_bytes = 88, .freed_small = 1);
+    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first, .value = 100, .size_bytes = 300, .acked_bytes = 88,
+            .freed_small = 1);
+    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first + 1, .value = 150, .size_bytes = 1050,
+            .acked_bytes = 88, .freed_small = 1);
+    MESSAGE(&pull, .kind = GN_MESSAGE_PULL, .id = first + 2, .size_bytes = 8, .acked_bytes = 88,
+            .freed_small = 1);
     MESSAGE(NULL, .kind = GN_MESSAGE_HOST, .id = 77, .acked_bytes = 88, .freed_small = 1);
-    MESSAGE(info, .kind = GN_MESSAGE_REPLY, .id = 8, .size_bytes = 16, .acked_bytes = 160, .freed_small = 1, .freed_large = 1, .latched = 1, .latched_op = 2);
-    MESSAGE(layout, .kind = GN_MESSAGE_REPLY, .id = 9, .size_bytes = 32, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
-    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = 2 * first + 2, .value = 590, .size_bytes = 700, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
-    MESSAGE(NULL, .kind = GN_MESSAGE_DONE, .id = first, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
+    MESSAGE(info, .kind = GN_MESSAGE_REPLY, .id = 8, .size_bytes = 16, .acked_bytes = 160, .freed_small = 1,
+            .freed_large = 1, .latched = 1, .latched_op = 2);
+    MESSAGE(layout, .kind = GN_MESSAGE_REPLY, .id = 9, .size_bytes = 32, .acked_bytes = 160, .freed_small = 1,
+            .freed_large = 1);
+    MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = 2 * first + 2, .value = 590, .size_bytes = 700,
+            .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
+    MESSAGE(NULL, .kind = GN_MESSAGE_DONE, .id = first, .acked_bytes = 160, .freed_small = 1,
+            .freed_large = 1);
     MESSAGE(NULL, .kind = GN_MESSAGE_REPLY, .id = 10, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
-    MESSAGE("printed", .kind = GN_MESSAGE_PRINT, .size_bytes = 7, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
-    MESSAGE("over", .kind = GN_MESSAGE_GOODBYE, .size_bytes = 4, .acked_bytes = 160, .freed_small = 1, .freed_large = 1);
+    MESSAGE("printed", .kind = GN_MESSAGE_PRINT, .size_bytes = 7, .acked_bytes = 160, .freed_small = 1,
+            .freed_large = 1);
+    MESSAGE("over", .kind = GN_MESSAGE_GOODBYE, .size_bytes = 4, .acked_bytes = 160, .freed_small = 1,
+            .freed_large = 1);
     keep("messages", "answers");
     begin("\6\0", 2); // every post is confirmed
     for (uint64_t sequence = 2; sequence < 12; sequence++)
@@ -116,7 +143,9 @@ static void messages(void)
 static void command(unsigned op, const void *args, const void *payload, uint64_t payload_bytes)
 {
     const struct gn_codec *k = &gn_codecs[op];
-    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + k->size(args)), .op = (uint16_t)op, .flags = k->payload ? GN_COMMAND_PAYLOAD : 0};
+    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + k->size(args)),
+                              .op = (uint16_t)op,
+                              .flags = k->payload ? GN_COMMAND_PAYLOAD : 0};
     gn_put_bytes(&c, &head, sizeof head);
     k->encode(&c, args);
     gn_put_bytes(&c, payload, payload_bytes);
@@ -124,9 +153,12 @@ static void command(unsigned op, const void *args, const void *payload, uint64_t
 
 static void control(uint16_t op, const uint64_t *body, uint32_t words, uint64_t payload_bytes)
 {
-    static uint32_t zeros[1024]; // the first says how long the payload is: it comes in one piece (tests/fuzz/feed.h)
+    static uint32_t
+        zeros[1024]; // the first says how long the payload is: it comes in one piece (tests/fuzz/feed.h)
     zeros[0] = (uint32_t)gn_pad8(payload_bytes);
-    struct gn_command head = {.size_bytes = (uint32_t)sizeof head + 8 * words, .op = op, .flags = GN_COMMAND_CONTROL | (payload_bytes ? GN_COMMAND_PAYLOAD : 0)};
+    struct gn_command head = {.size_bytes = (uint32_t)sizeof head + 8 * words,
+                              .op = op,
+                              .flags = GN_COMMAND_CONTROL | (payload_bytes ? GN_COMMAND_PAYLOAD : 0)};
     gn_put_bytes(&c, &head, sizeof head);
     gn_put_bytes(&c, body, 8 * words);
     gn_put_bytes(&c, zeros, payload_bytes);
@@ -139,14 +171,32 @@ static void commands(void)
     const uint64_t base = 0x7f1000000000, stream = 0x106000001, event = 0x107000002;
     static const uint8_t payload[5000];
     begin("\1", 1);
-    command(GN_OP_write, &(struct gn_args_write){.stream = stream, .address = base, .pitch_bytes = 100, .width_bytes = 100, .rows = 2, .data_bytes = 200}, payload, 200);
-    command(GN_OP_write, &(struct gn_args_write){.stream = 1, .address = base, .pitch_bytes = 5000, .width_bytes = 5000, .rows = 1, .data_bytes = 5000}, payload, 5000);
-    COMMAND(launch, .function = 0x103000004, .stream = stream, .grid_x = 1, .block_x = 1, .params = payload, .params_bytes = 8);
+    command(GN_OP_write,
+            &(struct gn_args_write){.stream = stream,
+                                    .address = base,
+                                    .pitch_bytes = 100,
+                                    .width_bytes = 100,
+                                    .rows = 2,
+                                    .data_bytes = 200},
+            payload, 200);
+    command(GN_OP_write,
+            &(struct gn_args_write){.stream = 1,
+                                    .address = base,
+                                    .pitch_bytes = 5000,
+                                    .width_bytes = 5000,
+                                    .rows = 1,
+                                    .data_bytes = 5000},
+            payload, 5000);
+    COMMAND(launch, .function = 0x103000004, .stream = stream, .grid_x = 1, .block_x = 1, .params = payload,
+            .params_bytes = 8);
     COMMAND(cuEventRecord, .hEvent = event, .hStream = stream);
     COMMAND(event_synchronize, .event = event);
-    COMMAND(read, .stream = 1, .address = base, .pitch_bytes = 64, .slice_bytes = 64, .width_bytes = 64, .rows = 1, .slices = 1, .transfer = 1ull << 32);
-    COMMAND(read, .stream = stream, .address = base, .pitch_bytes = 100, .slice_bytes = 200, .width_bytes = 50, .rows = 2, .slices = 2, .transfer = 1ull << 32);
-    COMMAND(read_async, .stream = stream, .address = base, .pitch_bytes = 20000, .slice_bytes = 20000, .width_bytes = 20000, .rows = 1, .slices = 1, .transfer = 1ull << 33);
+    COMMAND(read, .stream = 1, .address = base, .pitch_bytes = 64, .slice_bytes = 64, .width_bytes = 64,
+            .rows = 1, .slices = 1, .transfer = 1ull << 32);
+    COMMAND(read, .stream = stream, .address = base, .pitch_bytes = 100, .slice_bytes = 200,
+            .width_bytes = 50, .rows = 2, .slices = 2, .transfer = 1ull << 32);
+    COMMAND(read_async, .stream = stream, .address = base, .pitch_bytes = 20000, .slice_bytes = 20000,
+            .width_bytes = 20000, .rows = 1, .slices = 1, .transfer = 1ull << 33);
     control(GN_CONTROL_STARVED, NULL, 0, 0);
     COMMAND(context_synchronize, .context = 0x101000000);
     keep("commands", "copies");
@@ -161,7 +211,8 @@ static void commands(void)
     keep("commands", "host_function");
 
     begin("\1", 1);
-    COMMAND(write_pull, .stream = stream, .address = base, .pitch_bytes = 2000, .slice_bytes = 4000, .width_bytes = 1000, .rows = 2, .slices = 6, .transfer = 1ull << 32);
+    COMMAND(write_pull, .stream = stream, .address = base, .pitch_bytes = 2000, .slice_bytes = 4000,
+            .width_bytes = 1000, .rows = 2, .slices = 6, .transfer = 1ull << 32);
     COMMAND(stream_query, .stream = stream);
     for (uint64_t i = 0; i < 6; i++) {
         uint64_t body[3] = {2000, 1ull << 32, 2000 * i};
@@ -180,15 +231,16 @@ static void commands(void)
     COMMAND(primary_reset, .context = 0x101000000);
     COMMAND(primary_release, .context = 0x101000000);
     keep("commands", "contexts");
-    // What was found, and must stay mended: the end of a host function that its stream has not reached; more pieces than there are gates; slices
-    // without end.
+    // What was found, and must stay mended: the end of a host function that its stream has not reached; more
+    // pieces than there are gates; slices without end.
     begin("\0", 1);
     COMMAND(host_function, .stream = stream, .token = token);
     COMMAND(host_function, .stream = stream, .token = token);
     control(GN_CONTROL_HOST_DONE, &token, 1, 0);
     keep("commands", "done_too_early");
     begin("\1", 1);
-    COMMAND(write_pull, .stream = stream, .address = base, .pitch_bytes = 16, .slice_bytes = 40, .width_bytes = 8, .rows = 2, .slices = 2000, .transfer = 1ull << 32);
+    COMMAND(write_pull, .stream = stream, .address = base, .pitch_bytes = 16, .slice_bytes = 40,
+            .width_bytes = 8, .rows = 2, .slices = 2000, .transfer = 1ull << 32);
     for (uint64_t i = 0; i < 20; i++) {
         uint64_t body[3] = {16, 1ull << 32, 16 * i};
         control(GN_CONTROL_PULLED, body, 3, 16);
@@ -196,7 +248,8 @@ static void commands(void)
     COMMAND(stream_query, .stream = 1);
     keep("commands", "pull_many");
     begin("\1", 1);
-    COMMAND(copy, .stream = stream, .destination = base, .source = base + 4096, .destination_pitch_bytes = 1, .source_pitch_bytes = 1, .width_bytes = 1, .rows = 1, .slices = 1ull << 40);
+    COMMAND(copy, .stream = stream, .destination = base, .source = base + 4096, .destination_pitch_bytes = 1,
+            .source_pitch_bytes = 1, .width_bytes = 1, .rows = 1, .slices = 1ull << 40);
     keep("commands", "copy_without_end");
     begin("\5\1\2\3", 4); // by choice
     for (uint8_t i = 0; i < 250; i++)

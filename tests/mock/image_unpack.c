@@ -164,3 +164,80 @@ void mock_image_free(struct mock_image *image)
     free(image->data);
     image->data = NULL;
 }
+
+// The PTX of one unit, if it has any that fits. 1 = yes, 0 = no.
+static int add_unit(const void *fatbin, uint32_t device_sm, uint64_t limit_bytes, struct mock_parts *parts)
+{
+    struct mock_image *images = realloc(parts->images, (parts->count + 1) * sizeof *images);
+    if (!images)
+        return -ENOMEM;
+    parts->images = images;
+    struct mock_image *unit = &images[parts->count];
+    int rc =
+        mock_image_pick(fatbin, GN_IMAGE_SIZE_UNKNOWN, device_sm, MOCK_IMAGE_PTX_FIRST, limit_bytes, unit);
+    parts->error = unit->error;
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    if (unit->kind == GN_IMAGE_PTX) {
+        parts->count++;
+        return 1;
+    }
+    mock_image_free(unit);
+    return 0;
+}
+
+static int pick_units(const struct gn_image *wrapper, uint32_t device_sm, uint64_t limit_bytes,
+                      struct mock_parts *parts)
+{
+    uint32_t at = 0, count;
+    int rc = gn_image_wrapped_count(wrapper, &count);
+    if (rc < 0) {
+        parts->error.reason = "more translation units than a program can have";
+        return rc;
+    }
+    for (const void *fatbin; (fatbin = gn_image_wrapped(wrapper, &at));) {
+        rc = add_unit(fatbin, device_sm, limit_bytes, parts);
+        if (rc < 0 || (rc > 0 && at == 1)) // an error, or linked code
+            return rc;
+        if (rc > 0)
+            limit_bytes -= parts->images[parts->count - 1].size_bytes;
+    }
+    return 0;
+}
+
+int mock_image_pick_parts(const void *image, size_t avail_bytes, uint32_t device_sm, uint64_t limit_bytes,
+                          struct mock_parts *parts)
+{
+    struct gn_image probed;
+    *parts = (struct mock_parts){0};
+    int rc = gn_image_probe(image, avail_bytes, &probed);
+    parts->error = probed.error;
+    if (rc == 0 && probed.kind == GN_IMAGE_WRAPPER && avail_bytes != GN_IMAGE_SIZE_UNKNOWN) {
+        parts->error.reason = "a wrapper in a file: its pointers lead nowhere";
+        rc = -EINVAL;
+    }
+    if (rc == 0 && probed.linked)
+        rc = pick_units(&probed, device_sm, limit_bytes, parts);
+    if (rc == 0 && !parts->count) {
+        parts->images = parts->images ? parts->images : malloc(sizeof *parts->images);
+        rc = !parts->images ? -ENOMEM
+                            : mock_image_pick(image, avail_bytes, device_sm, MOCK_IMAGE_PTX_FIRST,
+                                              limit_bytes, parts->images);
+        if (rc == 0)
+            parts->count = 1;
+        else if (rc != -ENOMEM)
+            parts->error = parts->images->error;
+    }
+    if (rc < 0)
+        mock_parts_free(parts);
+    return rc < 0 ? rc : 0;
+}
+
+void mock_parts_free(struct mock_parts *parts)
+{
+    for (uint32_t i = 0; i < parts->count; i++)
+        mock_image_free(&parts->images[i]);
+    free(parts->images);
+    parts->images = NULL;
+    parts->count = 0;
+}

@@ -29,6 +29,21 @@ int mock_image_pick(const void *image, size_t avail_bytes, uint32_t device_sm, e
                     uint64_t limit_bytes, struct mock_image *out);
 void mock_image_free(struct mock_image *image);
 
+// What the PTX engine runs of an image, which can be several texts: a version-2 wrapper (nvcc -rdc=true) has
+// a fatbin of linked code, which is empty where nothing was linked for a known device, and the relocatable
+// code of each translation unit, which the driver links. So: the PTX of the linked code; else the PTX of all
+// units together; else one part, as mock_image_pick. Units without PTX are passed over: a missing name is the
+// linker's to tell. *parts, from malloc, is filled on success; mock_parts_free. limit_bytes: of all together.
+// As mock_image_pick; -E2BIG also over GN_IMAGE_WRAPPED_MAX units.
+struct mock_parts {
+    struct mock_image *images;
+    uint32_t count;
+    struct gn_image_error error;
+};
+int mock_image_pick_parts(const void *image, size_t avail_bytes, uint32_t device_sm, uint64_t limit_bytes,
+                          struct mock_parts *parts);
+void mock_parts_free(struct mock_parts *parts);
+
 // Unpacks the payload of one entry into memory from malloc; one NUL follows the *size_bytes. 0, -EINVAL
 // (*reason says why), -E2BIG, -ENOMEM.
 int mock_entry_unpack(const struct gn_fatbin_entry *entry, uint64_t limit_bytes, uint8_t **data,

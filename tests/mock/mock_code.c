@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/mock/mock_join.h"
 #include "tests/mock/mock_limits.h"
 #include "tests/mock/mock_state.h"
 
@@ -28,14 +27,32 @@ static CUresult refuse(char *log, CUresult code, const char *format, ...)
     return code;
 }
 
+// Behind white space and comments.
+static const char *skip_blank(const char *at)
+{
+    for (;;) {
+        at += strspn(at, " \t\r\n\f\v");
+        if (at[0] == '/' && at[1] == '/') {
+            at += strcspn(at, "\n");
+        } else if (at[0] == '/' && at[1] == '*') {
+            const char *close = strstr(at + 2, "*/");
+            if (!close)
+                return at;
+            at = close + 2;
+        } else {
+            return at;
+        }
+    }
+}
+
 // A version that the driver does not know yet has an error of its own, so it is looked at before the parser sees the text.
 static CUresult check_version(const char *text, char *log)
 {
     unsigned major, minor;
-    const char *at = mock_ptx_skip_blank(text);
+    const char *at = skip_blank(text);
     if (strncmp(at, ".version", 8))
         return CUDA_SUCCESS; // the parser will say what is wrong
-    at = mock_ptx_skip_blank(at + 8);
+    at = skip_blank(at + 8);
     if (sscanf(at, "%3u.%3u", &major, &minor) != 2 || 10 * major + minor <= PTX_VERSION_MAX)
         return CUDA_SUCCESS;
     return refuse(log, CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "unsupported .version %u.%u; the current version is %d.%d",
@@ -45,15 +62,26 @@ static CUresult check_version(const char *text, char *log)
 CUresult mock_code_parse(struct mock_code *code, struct ptx_module **out, char log[MOCK_LOG_BYTES])
 {
     struct ptx_error error = {0};
+    uint32_t count = code->parts.count;
     if (code->spare) {
         *out = code->spare;
         code->spare = NULL;
         return CUDA_SUCCESS;
     }
-    switch (ptx_parse((const char *)code->image.data, code->image.size_bytes, mock.options.sm, out, &error)) {
+    struct ptx_text *texts = calloc(count, sizeof *texts);
+    if (!texts)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < count; i++)
+        texts[i] = (struct ptx_text){(const char *)code->parts.images[i].data, code->parts.images[i].size_bytes};
+    int r = ptx_parse_many(texts, count, mock.options.sm, out, &error);
+    free(texts);
+    switch (r) {
     case 0: return CUDA_SUCCESS;
     case -ENOMEM: return CUDA_ERROR_OUT_OF_MEMORY;
     default:
+        if (count > 1)
+            return refuse(log, CUDA_ERROR_INVALID_PTX, "ptx: text %u of %u, line %u, column %u: %s", error.unit + 1,
+                          count, error.line, error.column, error.text);
         return refuse(log, CUDA_ERROR_INVALID_PTX, "ptx: line %u, column %u: %s", error.line, error.column,
                       error.text);
     }
@@ -62,7 +90,9 @@ CUresult mock_code_parse(struct mock_code *code, struct ptx_module **out, char l
 static CUresult load_ptx(struct mock_code *code, char *log)
 {
     struct ptx_module *module;
-    CUresult r = check_version((const char *)code->image.data, log);
+    CUresult r = CUDA_SUCCESS;
+    for (uint32_t i = 0; r == CUDA_SUCCESS && i < code->parts.count; i++)
+        r = check_version((const char *)code->parts.images[i].data, log);
     if (r == CUDA_SUCCESS)
         r = mock_code_parse(code, &module, log);
     if (r != CUDA_SUCCESS)
@@ -130,8 +160,9 @@ static CUresult load_cubin(struct mock_code *code, char *log)
 {
     struct gn_cubin_kernel kernel;
     struct gn_cubin *cubin = &code->cubin;
-    code->ptx_sm = code->image.sm;
-    int r = gn_cubin_open(cubin, code->image.data, code->image.size_bytes);
+    const struct mock_image *image = &code->parts.images[0];
+    code->ptx_sm = image->sm;
+    int r = gn_cubin_open(cubin, image->data, image->size_bytes);
     while (!r && (r = gn_cubin_next(cubin, &kernel)) == 1) {
         CUresult added = add_kernel(code, &kernel);
         if (added != CUDA_SUCCESS)
@@ -158,13 +189,10 @@ void mock_code_complete(struct mock_code *code, size_t index)
     k->local_bytes = resources.local_bytes;
 }
 
-static CUresult pick(const void *image, size_t avail_bytes, struct mock_image *out, char *log)
+static CUresult pick(const void *image, size_t avail_bytes, struct mock_parts *out, char *log)
 {
     struct gn_image probe;
-    int r = mock_ptx_join(image, avail_bytes, mock.options.sm, out);
-    if (r == -ENOENT)
-        r = mock_image_pick(image, avail_bytes, mock.options.sm, MOCK_IMAGE_PTX_FIRST, MOCK_IMAGE_UNPACKED_MAX, out);
-    switch (r) {
+    switch (mock_image_pick_parts(image, avail_bytes, mock.options.sm, MOCK_IMAGE_UNPACKED_MAX, out)) {
     case 0: return CUDA_SUCCESS;
     case -ENOMEM: return CUDA_ERROR_OUT_OF_MEMORY;
     case -ENOENT:
@@ -184,12 +212,12 @@ CUresult mock_code_load(const void *image, size_t avail_bytes, struct mock_code 
     log[0] = '\0';
     if (!code)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult r = pick(image, avail_bytes, &code->image, log);
+    CUresult r = pick(image, avail_bytes, &code->parts, log);
     if (r != CUDA_SUCCESS) {
         free(code);
         return r;
     }
-    r = code->image.kind == GN_IMAGE_PTX ? load_ptx(code, log) : load_cubin(code, log);
+    r = code->parts.images[0].kind == GN_IMAGE_PTX ? load_ptx(code, log) : load_cubin(code, log);
     if (r != CUDA_SUCCESS) {
         mock_code_free(code);
         return r;
@@ -210,7 +238,7 @@ void mock_code_free(struct mock_code *code)
     free(code->cubin_kernels);
     if (code->spare)
         ptx_free(code->spare);
-    mock_image_free(&code->image);
+    mock_parts_free(&code->parts);
     free(code);
 }
 

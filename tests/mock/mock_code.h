@@ -12,7 +12,7 @@
 #include "tests/mock/ptx.h"
 
 struct mock_code {
-    struct mock_image image;       // PTX text or a cubin, unpacked
+    struct mock_parts parts;       // PTX texts to be linked, or a cubin; unpacked
     struct ptx_module *spare;      // parsed and not linked yet, for the first module made of it; NULL afterwards
     struct ptx_func_info *kernels; // copies that live as long as this
     size_t kernel_count;

@@ -55,7 +55,7 @@ void mock_modules_context_gone(struct mock_context *c)
             mock_module_end(s->object);
 }
 
-// Gives every variable memory and links. An .extern one must be defined by another of the same module: modules are not linked together.
+// Gives every variable memory and links. Modules are not linked together: what one declares .extern was found in its own texts.
 static CUresult place(struct mock_module *m, char *log)
 {
     struct ptx_error error = {0};
@@ -67,8 +67,6 @@ static CUresult place(struct mock_module *m, char *log)
     for (size_t i = 0; i < count; i++) {
         struct ptx_var v;
         ptx_var_at(m->ptx, i, &v);
-        if (v.is_external)
-            continue;
         uint64_t bytes = v.size_bytes ? v.size_bytes : 1;
         if (v.align_bytes > MOCK_ALLOC_ALIGN) {
             snprintf(log, MOCK_LOG_BYTES, "ptx: %s: an alignment of %u is not supported", v.name, v.align_bytes);
@@ -80,28 +78,9 @@ static CUresult place(struct mock_module *m, char *log)
         if (v.space == PTX_SPACE_CONST)
             m->const_bytes += v.size_bytes;
     }
-    uint64_t *linked = malloc((count + 1) * sizeof *linked);
-    if (!linked)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    memcpy(linked, addresses, (count + 1) * sizeof *linked);
-    for (size_t i = 0; i < count; i++) {
-        struct ptx_var v, other;
-        ptx_var_at(m->ptx, i, &v);
-        for (size_t j = 0; v.is_external && !linked[i] && j < count; j++) {
-            ptx_var_at(m->ptx, j, &other);
-            if (!other.is_external && !strcmp(other.name, v.name))
-                linked[i] = addresses[j];
-        }
-        if (!linked[i]) {
-            snprintf(log, MOCK_LOG_BYTES, "ptx: %s is extern and defined nowhere", v.name);
-            free(linked);
-            return CUDA_ERROR_INVALID_PTX;
-        }
-    }
-    int r = ptx_link(m->ptx, linked, &error);
-    free(linked);
+    int r = ptx_link(m->ptx, addresses, &error);
     if (r)
-        snprintf(log, MOCK_LOG_BYTES, "ptx: line %u, column %u: %s", error.line, error.column, error.text);
+        snprintf(log, MOCK_LOG_BYTES, "ptx: %s", error.text);
     return r ? CUDA_ERROR_INVALID_PTX : CUDA_SUCCESS;
 }
 
@@ -149,7 +128,7 @@ CUresult mock_module_global(struct mock_module *m, const char *name, CUdeviceptr
     for (size_t i = 0; i < m->var_count; i++) {
         struct ptx_var v;
         ptx_var_at(m->ptx, i, &v);
-        if (v.is_external || strcmp(v.name, name))
+        if (strcmp(v.name, name))
             continue;
         if (address)
             *address = m->addresses[i];

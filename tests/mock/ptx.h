@@ -14,8 +14,14 @@ struct ptx_module; // immutable once ptx_link has succeeded; shared by concurren
 struct ptx_func;   // an .entry of a module, owned by it
 
 struct ptx_error { // why a text was refused
+    unsigned unit;              // which of the texts, from 0
     unsigned line, column;
     char text[PTX_ERROR_BYTES]; // one sentence, names the opcode or symbol
+};
+
+struct ptx_text { // it need not be NUL-terminated
+    const char *text;
+    size_t size_bytes;
 };
 
 struct ptx_param { // in the parameter block of an entry
@@ -41,21 +47,24 @@ struct ptx_var { // a module-level variable the driver must give memory
     enum ptx_space space;
     uint64_t size_bytes;
     uint32_t align_bytes;
-    bool is_external; // .extern: resolved by name, not allocated
 };
 
 // Parses and verifies `size_bytes` of text (it need not be NUL-terminated). Returns 0, -EINVAL (error says where and why; an opcode that
 // the engine does not implement is such an error, with its name), -ENOMEM, or -E2BIG over a limit. `target_sm` is the device's (75, 90):
 // a `.target` above it is refused.
 int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct ptx_module **out, struct ptx_error *error);
+// The same for several texts (nvcc -rdc=true makes one a translation unit), linked into one module: what one declares .extern is what
+// another defines, .weak and .common definitions merge, names without a linkage directive belong to their text alone. Two strong
+// definitions, declarations that do not agree, and something used that nothing defines are errors.
+int ptx_parse_many(const struct ptx_text *texts, size_t count, unsigned target_sm, struct ptx_module **out, struct ptx_error *error);
 void ptx_free(struct ptx_module *module);
 
 size_t ptx_func_count(const struct ptx_module *module); // entries only
 const struct ptx_func *ptx_func_at(const struct ptx_module *module, size_t index);
 const struct ptx_func *ptx_func_find(const struct ptx_module *module, const char *name);
 void ptx_func_info(const struct ptx_func *func, struct ptx_func_info *info);
-unsigned ptx_target_sm(const struct ptx_module *module); // from .target
-unsigned ptx_version(const struct ptx_module *module);   // 75 for .version 7.5
+unsigned ptx_target_sm(const struct ptx_module *module); // from .target; the highest of several
+unsigned ptx_version(const struct ptx_module *module);   // 75 for .version 7.5; the highest
 
 size_t ptx_var_count(const struct ptx_module *module);
 void ptx_var_at(const struct ptx_module *module, size_t index, struct ptx_var *var);
@@ -87,7 +96,7 @@ enum ptx_fault_kind {
 
 struct ptx_fault {
     enum ptx_fault_kind kind;
-    unsigned line;        // of the instruction in the text
+    unsigned unit, line;  // of the instruction: which text, and where in it
     uint64_t address;     // for address faults
     uint32_t block[3], thread[3];
 };

@@ -145,7 +145,6 @@ uint32_t ptx_const_symbol(struct ptx_parser *p, const struct ptx_var_sym *var, s
     if (func) {
         c.kind = PTX_CONST_FUNC;
         c.of.func = func;
-        func->address_taken = true;
     } else {
         c.kind = var->space == PV_SHARED ? PTX_CONST_SHARED : PTX_CONST_VAR;
         c.of.var = var;

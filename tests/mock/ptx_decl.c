@@ -319,9 +319,11 @@ static void add_global(struct ptx_parser *p, const struct ptx_token *name, struc
         }
         if (!v->is_extern) {
             uint32_t index = old->index;
+            v->has_linkage |= old->has_linkage;
             *old = *v;
             old->index = index;
         }
+        old->has_linkage |= v->has_linkage;
         return;
     }
     if (p->vars.count + p->shared_all.count >= PTX_VARS_MAX) {
@@ -383,6 +385,7 @@ static void one_var(struct ptx_parser *p, struct ptx_var_sym model, unsigned vec
     if (!v || !ptx_expect_name(p, &name))
         return;
     *v = model;
+    v->at = (struct ptx_place){p->unit, name.line, name.column};
     v->name = ptx_arena_string(p->m->arena, name.text, name.size);
     if (!v->name)
         ptx_fail_here(p, "no memory for the module");
@@ -442,9 +445,13 @@ static bool align_directive(struct ptx_parser *p, uint32_t *align)
     return true;
 }
 
-void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, bool is_extern, bool is_weak)
+void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, struct ptx_linkage l)
 {
-    struct ptx_var_sym model = {.space = (uint8_t)space, .is_extern = is_extern, .is_weak = is_weak};
+    struct ptx_var_sym model = {.space = (uint8_t)space,
+                                .is_extern = l.external,
+                                .is_weak = l.weak,
+                                .is_common = l.common,
+                                .has_linkage = l.visible || l.external || l.weak || l.common};
     unsigned vector = 1;
     for (; !p->failed;) {
         if (ptx_accept_dot(p, "attribute"))
@@ -588,17 +595,15 @@ void ptx_param_list(struct ptx_parser *p, struct ptx_function *f, bool results)
         ptx_fail_here(p, "no memory for the module");
 }
 
-bool ptx_resolve_relocs(struct ptx_parser *p)
+bool ptx_resolve_relocs(struct ptx_parser *p, uint32_t first)
 {
-    for (uint32_t i = 0; i < p->vars.count && !p->failed; i++) {
+    for (uint32_t i = first; i < p->vars.count && !p->failed; i++) {
         struct ptx_var_sym *v = *PTX_VEC_AT(&p->vars, struct ptx_var_sym *, i);
         for (uint32_t k = 0; k < v->reloc_count; k++) {
             struct ptx_reloc *r = &v->relocs[k];
             struct ptx_name *n = ptx_names_find(&p->names, r->name, strlen(r->name));
             if (n && n->kind == NK_FUNC) {
-                struct ptx_function *f = n->value;
-                f->address_taken = true;
-                r->func = f;
+                r->func = n->value;
             } else if (n && n->kind == NK_VAR && ((struct ptx_var_sym *)n->value)->space <= PV_CONST) {
                 r->var = n->value;
             } else {

@@ -70,14 +70,16 @@ void ptx_thread_of(const struct ptx_warp *w, uint32_t lane, uint32_t thread[3])
         thread[i] = PTX_U32(w, (PS_TID_X + i) * PTX_PLACE_BYTES)[lane];
 }
 
-static unsigned line_of(const struct ptx_function *entry, const struct ptx_insn *in)
+static void note_place(const struct ptx_function *entry, const struct ptx_insn *in, struct ptx_fault *fault)
 {
     for (uint32_t i = 0; i < entry->reach_count; i++) {
         const struct ptx_function *f = entry->reach[i];
-        if (in >= f->code && in < f->code + f->code_count)
-            return f->lines[in - f->code];
+        if (in >= f->code && in < f->code + f->code_count) {
+            fault->unit = f->at.unit;
+            fault->line = f->lines[in - f->code];
+            return;
+        }
     }
-    return 0;
 }
 
 static void note_fault(struct ptx_run *r, const struct ptx_warp *w)
@@ -85,9 +87,9 @@ static void note_fault(struct ptx_run *r, const struct ptx_warp *w)
     pthread_mutex_lock(&r->lock);
     if (!r->faulted) {
         r->faulted = true;
-        r->fault = (struct ptx_fault){.kind = (enum ptx_fault_kind)w->fault_kind,
-                                      .line = line_of(r->func, w->fault_at),
-                                      .address = w->fault_address};
+        r->fault =
+            (struct ptx_fault){.kind = (enum ptx_fault_kind)w->fault_kind, .address = w->fault_address};
+        note_place(r->func, w->fault_at, &r->fault);
         memcpy(r->fault.block, w->block->ctaid, sizeof r->fault.block);
         ptx_thread_of(w, w->fault_lane, r->fault.thread);
     }

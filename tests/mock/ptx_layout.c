@@ -33,6 +33,7 @@ static bool check_call(struct ptx_parser *p, const struct ptx_function *f, const
 
 static bool finish_code(struct ptx_parser *p, struct ptx_function *f)
 {
+    p->unit = f->at.unit;
     for (uint32_t i = 0; i < f->code_count; i++) {
         struct ptx_insn *in = &f->code[i];
         in->body = ptx_handler((enum ptx_op)f->ops[i]);
@@ -171,6 +172,7 @@ static bool layout_entry(struct ptx_parser *p, struct ptx_function *entry, uint3
 {
     struct walk walk = {.order.item_bytes = sizeof(void *)};
     bool no_memory = false;
+    p->unit = entry->at.unit;
     for (uint32_t i = 0; i < p->funcs.count; i++)
         (*PTX_VEC_AT(&p->funcs, struct ptx_function *, i))->callers = 0;
     reach(p, &walk, entry, mark);

@@ -59,8 +59,7 @@ void ptx_var_at(const struct ptx_module *module, size_t index, struct ptx_var *v
     *var = (struct ptx_var){.name = v->name,
                             .space = v->space == PV_CONST ? PTX_SPACE_CONST : PTX_SPACE_GLOBAL,
                             .size_bytes = v->size,
-                            .align_bytes = v->align,
-                            .is_external = v->is_extern};
+                            .align_bytes = v->align};
 }
 
 int ptx_link(struct ptx_module *module, const uint64_t *address_of, struct ptx_error *error)
@@ -80,8 +79,6 @@ int ptx_link(struct ptx_module *module, const uint64_t *address_of, struct ptx_e
     }
     for (uint32_t i = 0; i < module->var_count; i++) {
         const struct ptx_var_sym *v = module->vars[i];
-        if (v->is_extern)
-            continue;
         uint8_t *to = (uint8_t *)(uintptr_t)v->address;
         uint64_t kept = v->init_bytes < v->size ? v->init_bytes : v->size;
         if (kept)

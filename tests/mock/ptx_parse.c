@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parser of a module: directives, functions, and the public questions about a parsed module's text.
+// The parser of a module: directives, functions, and the texts one after the other.
 #include "ptx_parse.h"
 
 #include <errno.h>
@@ -49,6 +49,7 @@ static void fail_va(struct ptx_parser *p, int error, unsigned line, unsigned col
     if (p->failed)
         return;
     p->failed = error;
+    p->error->unit = p->unit;
     p->error->line = line;
     p->error->column = column;
     vsnprintf(p->error->text, sizeof p->error->text, format, args);
@@ -221,19 +222,6 @@ static void skip_line(struct ptx_parser *p, unsigned line)
         ptx_next(p);
 }
 
-static bool same_signature(const struct ptx_function *a, const struct ptx_function *b)
-{
-    if (a->param_count != b->param_count || a->result_count != b->result_count || a->is_entry != b->is_entry)
-        return false;
-    for (uint32_t i = 0; i < a->param_count; i++)
-        if (a->params[i].size != b->params[i].size || a->params[i].offset != b->params[i].offset)
-            return false;
-    for (uint32_t i = 0; i < a->result_count; i++)
-        if (a->results[i].size != b->results[i].size)
-            return false;
-    return true;
-}
-
 static uint8_t builtin_named(const char *name)
 {
     static const char *const names[] = {"", "vprintf", "__assertfail", "malloc", "free"};
@@ -302,25 +290,24 @@ static struct ptx_function *merge_function(struct ptx_parser *p, struct ptx_func
         return NULL;
     }
     struct ptx_function *old = known->value;
-    if (!same_signature(old, f)) {
+    if (!ptx_same_signature(old, f)) {
         ptx_fail(p, -EINVAL, name->line, name->column, "%s was declared with other parameters", f->name);
         return NULL;
     }
-    uint32_t index = old->index;
-    bool visible = old->visible || f->visible, taken = old->address_taken, defined = old->is_defined,
-         was_weak = old->is_weak;
-    if (defined) { // only its signature is needed from here on; a second body is looked at by the caller
-        old->is_weak = was_weak;
+    f->has_linkage |= old->has_linkage;
+    f->is_weak |= old->is_weak;
+    if (old->is_defined) { // only its signature is needed from here on; a second body is looked at by the
+                           // caller
+        old->has_linkage = f->has_linkage;
         return old;
     }
+    f->index = old->index;
+    f->same_as = old->same_as;
     *old = *f;
-    old->index = index;
-    old->visible = visible;
-    old->address_taken = taken;
     return old;
 }
 
-static void function(struct ptx_parser *p, bool is_entry, bool visible, bool is_extern, bool is_weak)
+static void function(struct ptx_parser *p, bool is_entry, struct ptx_linkage l)
 {
     struct ptx_func *holder = ptx_keep(p, sizeof *holder);
     if (!holder)
@@ -328,9 +315,9 @@ static void function(struct ptx_parser *p, bool is_entry, bool visible, bool is_
     struct ptx_function *f = &holder->f;
     f->module = p->m;
     f->is_entry = is_entry;
-    f->visible = visible;
-    f->is_extern = is_extern;
-    f->is_weak = is_weak;
+    f->has_linkage = l.visible || l.external || l.weak;
+    f->is_extern = l.external;
+    f->is_weak = l.weak;
     f->max_threads = 1024;
     ptx_build_reset(p, f);
     p->b.depth = 1;
@@ -344,6 +331,7 @@ static void function(struct ptx_parser *p, bool is_entry, bool visible, bool is_
     struct ptx_token name;
     if (!ptx_expect_name(p, &name))
         return;
+    f->at = (struct ptx_place){p->unit, name.line, name.column};
     f->name = ptx_arena_string(p->m->arena, name.text, name.size);
     if (!f->name)
         ptx_fail_here(p, "no memory for the module");
@@ -356,11 +344,11 @@ static void function(struct ptx_parser *p, bool is_entry, bool visible, bool is_
     if (!f)
         return;
     if (ptx_accept(p, ';')) {
-        if (is_extern && !f->is_defined)
+        if (l.external && !f->is_defined)
             f->builtin = builtin_named(f->name);
-    } else if (is_extern) {
+    } else if (l.external) {
         ptx_fail(p, -EINVAL, name.line, name.column, "%s is .extern and has a body", f->name);
-    } else if (f->is_defined) {
+    } else if (f->is_defined || f->same_as) {
         ptx_fail(p, -EINVAL, name.line, name.column, "%s is defined twice", f->name);
     } else {
         f->is_extern = false;
@@ -392,28 +380,38 @@ static void alias(struct ptx_parser *p)
         return;
     }
     struct ptx_name *from = ptx_names_find(&p->names, name.text, name.size);
-    if (!from)
+    if (!from) {
         from = ptx_names_add(&p->names, name.text, name.size, 0);
-    if (!from)
-        ptx_fail_here(p, "no memory for the module");
-    else {
+        if (!from) {
+            ptx_fail_here(p, "no memory for the module");
+            return;
+        }
         from->kind = NK_FUNC;
         from->value = to->value;
+        return;
     }
+    struct ptx_function *f = from->kind == NK_FUNC ? from->value : NULL;
+    if (!f || f == to->value || f->is_defined || f->same_as)
+        ptx_fail(p, -EINVAL, name.line, name.column, "%s cannot be an .alias: it is something already",
+                 from->kind == NK_FUNC ? f->name : "a variable");
+    else if (!ptx_same_signature(f, to->value))
+        ptx_fail(p, -EINVAL, name.line, name.column, "%s was declared with other parameters", f->name);
+    else
+        f->same_as = to->value;
 }
 
 static void directive(struct ptx_parser *p, unsigned device_sm)
 {
-    bool visible = false, is_extern = false, is_weak = false;
+    struct ptx_linkage linkage = {0};
     for (;;) {
         if (ptx_accept_dot(p, "visible"))
-            visible = true;
+            linkage.visible = true;
         else if (ptx_accept_dot(p, "extern"))
-            is_extern = true;
+            linkage.external = true;
         else if (ptx_accept_dot(p, "weak"))
-            is_weak = true;
+            linkage.weak = true;
         else if (ptx_accept_dot(p, "common"))
-            is_weak = true;
+            linkage.common = true;
         else
             break;
     }
@@ -431,7 +429,7 @@ static void directive(struct ptx_parser *p, unsigned device_sm)
     } spaces[] = {{"global", PV_GLOBAL}, {"const", PV_CONST}, {"shared", PV_SHARED}};
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
         if (ptx_token_is(&t, TK_DOT, spaces[i].name)) {
-            ptx_decl_var(p, spaces[i].space, is_extern, is_weak);
+            ptx_decl_var(p, spaces[i].space, linkage);
             return;
         }
     if (ptx_token_is(&t, TK_DOT, "version"))
@@ -442,9 +440,9 @@ static void directive(struct ptx_parser *p, unsigned device_sm)
         if (small_int(p, 64) != 64)
             ptx_fail(p, -EINVAL, t.line, t.column, "only 64-bit addresses are supported");
     } else if (ptx_token_is(&t, TK_DOT, "entry"))
-        function(p, true, visible, is_extern, is_weak);
+        function(p, true, linkage);
     else if (ptx_token_is(&t, TK_DOT, "func"))
-        function(p, false, visible, is_extern, is_weak);
+        function(p, false, linkage);
     else if (ptx_token_is(&t, TK_DOT, "file") || ptx_token_is(&t, TK_DOT, "loc"))
         skip_line(p, t.line);
     else if (ptx_token_is(&t, TK_DOT, "section"))
@@ -458,8 +456,18 @@ static void directive(struct ptx_parser *p, unsigned device_sm)
         ptx_fail(p, -EINVAL, t.line, t.column, "the directive .%.*s is not supported", (int)t.size, t.text);
 }
 
-static void parse_module(struct ptx_parser *p, unsigned device_sm)
+static void parse_unit(struct ptx_parser *p, const struct ptx_text *text, unsigned device_sm)
 {
+    struct ptx_module *m = p->m;
+    const unsigned version = m->version, target_sm = m->target_sm;
+    const uint32_t funcs = p->funcs.count, vars = p->vars.count, shared = p->shared_all.count;
+    size_t size_bytes = text->size_bytes;
+    while (size_bytes && !text->text[size_bytes - 1]) // fatbins pad with NULs
+        size_bytes--;
+    m->version = m->target_sm = 0;
+    ptx_lex_start(&p->lex, text->text, size_bytes);
+    if (p->lex.now.kind == TK_BAD)
+        ptx_fail_here(p, "%s", p->lex.now.reason);
     while (!p->failed && p->lex.now.kind != TK_END) {
         if (ptx_is_punct(&p->lex.now, '@')) // @@DWARF
             skip_line(p, p->lex.now.line);
@@ -472,8 +480,10 @@ static void parse_module(struct ptx_parser *p, unsigned device_sm)
         ptx_fail(p, -EINVAL, 1, 1, "the text has no .version");
     if (!p->failed && !p->m->target_sm)
         ptx_fail(p, -EINVAL, 1, 1, "the text has no .target");
-    if (!p->failed && ptx_resolve_relocs(p))
-        ptx_layout_module(p);
+    if (!p->failed && ptx_resolve_relocs(p, vars))
+        ptx_unit_end(p, funcs, vars, shared);
+    m->version = m->version > version ? m->version : version;
+    m->target_sm = m->target_sm > target_sm ? m->target_sm : target_sm;
 }
 
 static void keep_lists(struct ptx_parser *p)
@@ -490,47 +500,72 @@ static void keep_lists(struct ptx_parser *p)
         ptx_fail_here(p, "no memory for the module");
 }
 
-int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct ptx_module **out,
-              struct ptx_error *error)
+static int check_texts(const struct ptx_text *texts, size_t count, struct ptx_error *error)
+{
+    size_t left = PTX_TEXT_BYTES_MAX;
+    if (!count || count > PTX_TEXTS_MAX) {
+        snprintf(error->text, sizeof error->text, "%zu texts; a module has 1 to %d", count, PTX_TEXTS_MAX);
+        return count ? -E2BIG : -EINVAL;
+    }
+    for (size_t i = 0; i < count; left -= texts[i++].size_bytes)
+        if (texts[i].size_bytes > left) {
+            error->unit = (unsigned)i;
+            snprintf(error->text, sizeof error->text, "more than %d bytes of text", PTX_TEXT_BYTES_MAX);
+            return -E2BIG;
+        }
+    return 0;
+}
+
+static int parser_init(struct ptx_parser *p, struct ptx_module *m, struct ptx_stmt *stmt,
+                       struct ptx_error *error)
+{
+    p->m = m;
+    p->error = error;
+    p->stmt = stmt;
+    p->funcs.item_bytes = p->entries.item_bytes = p->vars.item_bytes = p->shared_all.item_bytes =
+        sizeof(void *);
+    int r = ptx_names_init(&p->names, PTX_SCOPE_DEPTH_MAX + 2);
+    r = r ? r : ptx_names_init(&p->exports, 1);
+    return r ? r : ptx_build_init(&p->b);
+}
+
+static void parser_free(struct ptx_parser *p)
+{
+    ptx_names_free(&p->names);
+    ptx_names_free(&p->exports);
+    ptx_build_free(&p->b);
+    ptx_vec_free(&p->funcs);
+    ptx_vec_free(&p->entries);
+    ptx_vec_free(&p->vars);
+    ptx_vec_free(&p->shared_all);
+}
+
+int ptx_parse_many(const struct ptx_text *texts, size_t count, unsigned target_sm, struct ptx_module **out,
+                   struct ptx_error *error)
 {
     *out = NULL;
     *error = (struct ptx_error){0};
-    if (size_bytes > PTX_TEXT_BYTES_MAX) {
-        snprintf(error->text, sizeof error->text, "a text of more than %d bytes", PTX_TEXT_BYTES_MAX);
-        return -E2BIG;
-    }
-    while (size_bytes && !text[size_bytes - 1]) // fatbins pad with NULs
-        size_bytes--;
+    int result = check_texts(texts, count, error);
+    if (result)
+        return result;
     struct ptx_arena *arena = ptx_arena_new(PTX_ARENA_BYTES_MAX);
     struct ptx_parser *p = calloc(1, sizeof *p);
     struct ptx_stmt *stmt = calloc(1, sizeof *stmt);
     struct ptx_module *m = arena ? ptx_arena_alloc(arena, sizeof *m) : NULL;
-    int result = -ENOMEM;
-    if (m && p && stmt && !ptx_names_init(&p->names, PTX_SCOPE_DEPTH_MAX + 2) && !ptx_build_init(&p->b)) {
+    result = -ENOMEM;
+    if (m && p && stmt && !parser_init(p, m, stmt, error)) {
         m->arena = arena;
-        p->m = m;
-        p->error = error;
-        p->stmt = stmt;
-        p->funcs.item_bytes = p->entries.item_bytes = p->vars.item_bytes = p->shared_all.item_bytes =
-            sizeof(void *);
-        ptx_lex_start(&p->lex, text, size_bytes);
-        if (p->lex.now.kind == TK_BAD)
-            ptx_fail_here(p, "%s", p->lex.now.reason);
-        parse_module(p, target_sm);
-        if (!p->failed)
+        for (p->unit = 0; p->unit < count && !p->failed; p->unit++)
+            parse_unit(p, &texts[p->unit], target_sm);
+        p->unit = (uint32_t)count - 1;
+        if (!p->failed && ptx_units_join(p) && ptx_layout_module(p))
             keep_lists(p);
         result = p->failed;
     }
-    if (p) {
-        for (int i = 0; stmt && i < PTX_OPERANDS_MAX; i++)
-            ptx_vec_free(&stmt->opd[i].list);
-        ptx_names_free(&p->names);
-        ptx_build_free(&p->b);
-        ptx_vec_free(&p->funcs);
-        ptx_vec_free(&p->entries);
-        ptx_vec_free(&p->vars);
-        ptx_vec_free(&p->shared_all);
-    }
+    for (int i = 0; stmt && i < PTX_OPERANDS_MAX; i++)
+        ptx_vec_free(&stmt->opd[i].list);
+    if (p)
+        parser_free(p);
     free(stmt);
     free(p);
     if (result)
@@ -538,6 +573,12 @@ int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct pt
     else
         *out = m;
     return result;
+}
+
+int ptx_parse(const char *text, size_t size_bytes, unsigned target_sm, struct ptx_module **out,
+              struct ptx_error *error)
+{
+    return ptx_parse_many(&(struct ptx_text){text, size_bytes}, 1, target_sm, out, error);
 }
 
 void ptx_free(struct ptx_module *module)

@@ -69,12 +69,19 @@ struct ptx_range { // .reg .b32 %r<100>
     uint32_t depth;
 };
 
+// What stands in front of a declaration.
+struct ptx_linkage {
+    bool visible, external, weak, common;
+};
+
 struct ptx_parser {
     struct ptx_lex lex;
+    uint32_t unit; // the text being read, or that an error is about
     struct ptx_module *m;
     struct ptx_error *error;
-    int failed; // the first -errno
-    struct ptx_names names;
+    int failed;               // the first -errno
+    struct ptx_names names;   // of this text
+    struct ptx_names exports; // of all texts: what has linkage; the value is the symbol that wins so far
     struct ptx_vec funcs, entries, vars, shared_all; // pointers
     struct ptx_build b;
     struct ptx_stmt *stmt;
@@ -154,9 +161,10 @@ void *ptx_keep(struct ptx_parser *p, size_t size_bytes); // arena memory or stic
 // --- ptx_decl.c ---
 // `.reg`, `.local`, `.shared`, `.param`, `.global`, `.const` with the state space already read.
 void ptx_decl_reg(struct ptx_parser *p);
-void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, bool is_extern, bool is_weak);
+void ptx_decl_var(struct ptx_parser *p, enum ptx_var_space space, struct ptx_linkage linkage);
 void ptx_param_list(struct ptx_parser *p, struct ptx_function *f, bool results);
-bool ptx_resolve_relocs(struct ptx_parser *p);
+// The names in the initial values of the variables from `first` on, which are this text's.
+bool ptx_resolve_relocs(struct ptx_parser *p, uint32_t first);
 uint32_t ptx_vreg_new(struct ptx_parser *p, enum ptx_type type);
 // Space in the function's local frame.
 uint32_t ptx_frame_space(struct ptx_parser *p, uint64_t size, uint32_t align);
@@ -174,6 +182,14 @@ bool ptx_build_finish(struct ptx_parser *p); // places, then everything into the
 
 // --- ptx_alloc.c ---
 bool ptx_alloc_places(struct ptx_parser *p);
+
+// --- ptx_units.c ---
+bool ptx_same_signature(const struct ptx_function *a, const struct ptx_function *b);
+// The end of a text: its symbols from these counts of p->funcs, p->vars and p->shared_all on meet those of
+// the texts before it, and its names are forgotten.
+void ptx_unit_end(struct ptx_parser *p, uint32_t first_func, uint32_t first_var, uint32_t first_shared);
+// The end of all: references lead to the symbols that won, and only these are left.
+bool ptx_units_join(struct ptx_parser *p);
 
 // --- ptx_layout.c ---
 bool ptx_layout_module(struct ptx_parser *p);

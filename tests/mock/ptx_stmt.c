@@ -507,18 +507,18 @@ static void body_directive(struct ptx_parser *p)
     if (ptx_accept_dot(p, "reg"))
         ptx_decl_reg(p);
     else if (ptx_accept_dot(p, "local"))
-        ptx_decl_var(p, PV_LOCAL, false, false);
+        ptx_decl_var(p, PV_LOCAL, (struct ptx_linkage){0});
     else if (ptx_accept_dot(p, "shared"))
-        ptx_decl_var(p, PV_SHARED, false, false);
+        ptx_decl_var(p, PV_SHARED, (struct ptx_linkage){0});
     else if (ptx_accept_dot(p, "extern")) {
         if (ptx_accept_dot(p, "shared"))
-            ptx_decl_var(p, PV_SHARED, true, false);
+            ptx_decl_var(p, PV_SHARED, (struct ptx_linkage){.external = true});
         else
             ptx_fail_here(p, ".shared is missing after .extern");
     } else if (ptx_accept_dot(p, "param"))
-        ptx_decl_var(p, PV_PARAM, false, false);
+        ptx_decl_var(p, PV_PARAM, (struct ptx_linkage){0});
     else if (ptx_accept_dot(p, "global"))
-        ptx_decl_var(p, PV_GLOBAL, false, false);
+        ptx_decl_var(p, PV_GLOBAL, (struct ptx_linkage){0});
     else if (ptx_accept_dot(p, "loc") || ptx_accept_dot(p, "file"))
         while (!p->failed && p->lex.now.kind != TK_END && p->lex.now.line == line &&
                !ptx_is_punct(&p->lex.now, '}'))

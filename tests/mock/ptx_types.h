@@ -17,7 +17,8 @@
 
 // --- limits: a hostile text must cost bounded memory and time; real modules stay far below each ---
 enum {
-    PTX_TEXT_BYTES_MAX = 256 << 20,   // the largest library modules known are some tens of MB
+    PTX_TEXT_BYTES_MAX = 256 << 20,   // of all texts together; the largest library modules known are some tens of MB
+    PTX_TEXTS_MAX = 4096,             // texts of a module: one a translation unit, and no program has as many
     PTX_NAME_BYTES_MAX = 32 << 10,    // mangled template names reach several KB
     PTX_SCOPE_DEPTH_MAX = 128,        // nested { } of one function; nvcc stays below 10
     PTX_NEST_DEPTH_MAX = 64,          // nested parentheses of a constant expression, braces of an initialiser
@@ -150,11 +151,19 @@ struct ptx_formal {
 
 struct ptx_module;
 
+struct ptx_place { // of a declaration or definition
+    uint32_t unit, line, column;
+};
+
 struct ptx_function {
     const char *name;
     struct ptx_module *module;
     uint32_t index; // in the module
-    bool is_entry, is_defined, is_weak, is_extern, address_taken, visible;
+    bool is_entry, is_defined, is_weak, is_extern;
+    bool has_linkage;             // other texts may mean this one by its name
+    bool address_taken;           // by code or initial values that stay; known after ptx_units_join
+    struct ptx_function *same_as; // the one that stands for it: a definition elsewhere, what an alias names
+    struct ptx_place at;
     uint8_t builtin; // enum ptx_builtin
 
     struct ptx_formal *params, *results;
@@ -225,7 +234,10 @@ struct ptx_reloc { // an address inside an initialiser
 struct ptx_var_sym {
     const char *name;
     uint8_t space, type;
-    bool is_extern, is_weak;
+    bool is_extern, is_weak, is_common;
+    bool has_linkage, is_used;   // as in a function; is_used: as address_taken
+    struct ptx_var_sym *same_as; // the one that stands for it
+    struct ptx_place at;
     uint32_t align;
     uint64_t size;
     uint32_t index;   // among the driver's variables; UINT32_MAX for shared

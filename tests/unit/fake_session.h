@@ -42,9 +42,10 @@ int gn_session_ask(struct gn_session *s, uint64_t context, unsigned op, const vo
             1000 + ((const struct gn_args_context_get_limit *)args)->limit;
     return 0;
 }
-int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args)
+int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const void *args, int32_t *code)
 {
     (void)s, (void)args;
+    *code = 0;
     fake.posted[op] += !fake.status;
     fake.context = context;
     return fake.status;
@@ -63,10 +64,10 @@ int gn_session_open(struct gn_session **s, struct gn_link *l, const struct gn_se
 void gn_session_close(struct gn_session *s) { (void)s; }
 void gn_session_forked(struct gn_session *s) { (void)s; }
 int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
-                            size_t n)
+                            size_t n, int32_t *code)
 {
     (void)data, (void)n;
-    return gn_session_post(s, context, op, args);
+    return gn_session_post(s, context, op, args, code);
 }
 int gn_session_read(struct gn_session *s, uint64_t c, void *a, const struct gn_box *to, int32_t *code,
                     struct gn_latched *latched)
@@ -74,15 +75,15 @@ int gn_session_read(struct gn_session *s, uint64_t c, void *a, const struct gn_b
     (void)to;
     return gn_session_ask(s, c, GN_OP_read, a, NULL, code, latched);
 }
-int gn_session_read_async(struct gn_session *s, uint64_t c, void *a, const struct gn_box *to)
+int gn_session_read_async(struct gn_session *s, uint64_t c, void *a, const struct gn_box *to, int32_t *code)
 {
     (void)to;
-    return gn_session_post(s, c, GN_OP_read_async, a);
+    return gn_session_post(s, c, GN_OP_read_async, a, code);
 }
-int gn_session_write_pull(struct gn_session *s, uint64_t c, void *a, const struct gn_box *from)
+int gn_session_write_pull(struct gn_session *s, uint64_t c, void *a, const struct gn_box *from, int32_t *code)
 {
     (void)from;
-    return gn_session_post(s, c, GN_OP_write_pull, a);
+    return gn_session_post(s, c, GN_OP_write_pull, a, code);
 }
 bool gn_session_host_pending(struct gn_session *s)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do the generated encoders and decoders of every command agree? Method: for each op and both sides, values drawn at random are encoded, decoded
-// and encoded again; size() must say what encode writes; every shorter body and every longer one is refused, as are lengths beyond the body; a
-// frame that is too small makes the encoder's cursor bad and is not written beyond.
+// Do the generated encoders and decoders of every command agree? Method: for each op and both sides, values
+// drawn at random are encoded, decoded and encoded again; size() must say what encode writes; every shorter
+// body and every longer one is refused, as are lengths beyond the body; a frame that is too small makes the
+// encoder's cursor bad and is not written beyond.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,9 +34,10 @@ struct side { // of one op: arguments or results
     bool (*decode)(struct gn_cursor *, void *);
 };
 
-// A body that decodes, of random content. A structure cannot be filled blindly, as it holds pointers; a decoder fills it, from bytes. How long the
-// blobs are, only the body tells: a body of zeros has none, and random bytes in the place of a length are nearly always too much. So zeros of
-// growing length are tried until they decode: that is the fixed part; then a word of it at a time is raised until blobs have appeared.
+// A body that decodes, of random content. A structure cannot be filled blindly, as it holds pointers; a
+// decoder fills it, from bytes. How long the blobs are, only the body tells: a body of zeros has none, and
+// random bytes in the place of a length are nearly always too much. So zeros of growing length are tried
+// until they decode: that is the fixed part; then a word of it at a time is raised until blobs have appeared.
 static size_t fixed_part(const struct side *s, uint8_t *body)
 {
     uint8_t args[GN_ARGS_BYTES_MAX];
@@ -195,7 +197,8 @@ static void payload_comes_first(void **unused)
         if (!gn_codecs[op].payload)
             continue;
         uint8_t body[1024], args[GN_ARGS_BYTES_MAX], other[1024];
-        struct side in = {gn_api[op].name, "arguments", gn_codecs[op].size, gn_codecs[op].encode, gn_codecs[op].decode};
+        struct side in = {gn_api[op].name, "arguments", gn_codecs[op].size, gn_codecs[op].encode,
+                          gn_codecs[op].decode};
         size_t fixed = fixed_part(&in, body);
         uint64_t length = 0x1122334455667788;
         memcpy(body, &length, sizeof length);
@@ -211,6 +214,7 @@ static void payload_comes_first(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_command), cmocka_unit_test(payload_comes_first)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_command),
+                                       cmocka_unit_test(payload_comes_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the cursor stay within its bytes, go bad for good at the first step beyond, give zeros from then on, and pad with zeros to 8?
+// Does the cursor stay within its bytes, go bad for good at the first step beyond, give zeros from then on,
+// and pad with zeros to 8?
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,11 @@ static void numbers_come_back(void **state)
     gn_put_u32(&c, UINT32_MAX);
     assert_false(c.bad);
     assert_int_equal(gn_cursor_left(&c), 0);
-    assert_memory_equal(bytes, "\x44\x33\x22\x11\x11\x22\x33\x44\x55\x66\x77\x88" "abc\0\0\0\0\0" "\xff\xff\xff\xff", 24);
+    assert_memory_equal(bytes,
+                        "\x44\x33\x22\x11\x11\x22\x33\x44\x55\x66\x77\x88"
+                        "abc\0\0\0\0\0"
+                        "\xff\xff\xff\xff",
+                        24);
     c = gn_cursor_over(bytes, sizeof bytes);
     assert_int_equal(gn_get_u32(&c), 0x11223344);
     assert_true(gn_get_u64(&c) == 0x8877665544332211);

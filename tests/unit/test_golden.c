@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is the wire still what it was? Method: samples in tests/golden are compared byte for byte with what the encoders of both sides write, and
-// decoded back; a real session over the in-process link must send the samples of its commands, and understand those of the messages.
+// Is the wire still what it was? Method: samples in tests/golden are compared byte for byte with what the
+// encoders of both sides write, and decoded back; a real session over the in-process link must send the
+// samples of its commands, and understand those of the messages.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,9 +76,12 @@ static void the_digest(void **state)
     struct sample s = load("digest");
     if (s.size == 8 && !memcmp(s.bytes, &gn_wire_digest, 8))
         return;
-    print_error("The layout of the commands has changed: clients and servers built before no longer understand this build.\n"
-                "If remoting/cuda.api was meant to change, look at its diff once more (ids are never used again), then put this\n"
-                "into tests/golden/digest.hex, and renew the samples below that differ (tests/golden/README.md):\n ");
+    print_error(
+        "The layout of the commands has changed: clients and servers built before no longer understand this "
+        "build.\n"
+        "If remoting/cuda.api was meant to change, look at its diff once more (ids are never used again), "
+        "then put this\n"
+        "into tests/golden/digest.hex, and renew the samples below that differ (tests/golden/README.md):\n ");
     for (int i = 0; i < 8; i++)
         print_error(" %02x", (unsigned)(gn_wire_digest >> 8 * i & 0xff));
     print_error("\n");
@@ -90,8 +94,14 @@ static void hello(void **state)
 {
     (void)state;
     uint8_t bytes[GN_HELLO_BYTES_MAX];
-    struct gn_hello h = {.version_low = 1, .version_high = 1, .wire_digest = 0x1122334455667788, .ring_bytes = 1 << 20,
-                         .process_id = 1234, .program = "app", .token = "sesame-1"}, back;
+    struct gn_hello h = {.version_low = 1,
+                         .version_high = 1,
+                         .wire_digest = 0x1122334455667788,
+                         .ring_bytes = 1 << 20,
+                         .process_id = 1234,
+                         .program = "app",
+                         .token = "sesame-1"},
+                    back;
     int n = gn_hello_encode(bytes, sizeof bytes, &h);
     assert_true(n > 0);
     same("hello", bytes, (size_t)n);
@@ -106,8 +116,14 @@ static void welcome(void **state)
     static uint8_t bytes[GN_WELCOME_BYTES_MAX];
     static struct gn_device_snapshot devices[DEVICE_MAX], seen[GN_DEVICES_MAX];
     struct gn_device_snapshot *d = &devices[0];
-    struct gn_welcome w = {.version = 1, .driver_version = 13000, .worker_id = 7, .window_bytes = 32 << 20, .chunk_bytes = 512 << 10,
-                           .device_count = 1, .devices = devices}, back = {.devices = seen};
+    struct gn_welcome w = {.version = 1,
+                           .driver_version = 13000,
+                           .worker_id = 7,
+                           .window_bytes = 32 << 20,
+                           .chunk_bytes = 512 << 10,
+                           .device_count = 1,
+                           .devices = devices},
+                      back = {.devices = seen};
     strcpy(d->name, "Mock GPU");
     strcpy(d->pci_bus_id, "0000:01:00.0");
     for (int i = 0; i < 16; i++)
@@ -148,14 +164,34 @@ static const uint64_t context = 0x101000000, function = 0x103000002;
 static uint8_t params[12] = {0x11, 0x11, 0x11, 0x11, 0x22, 0x22, 0x22, 0x22, 0x33, 0x33, 0x33, 0x33};
 
 static const struct gn_args_scope scope_args = {.context = 0x101000000};
-static const struct gn_args_launch launch_args = {.function = 0x103000002, .stream = 2, .grid_x = 4, .grid_y = 1, .grid_z = 1,
-                                                  .block_x = 32, .block_y = 1, .block_z = 1, .params = params, .params_bytes = sizeof params};
+static const struct gn_args_launch launch_args = {.function = 0x103000002,
+                                                  .stream = 2,
+                                                  .grid_x = 4,
+                                                  .grid_y = 1,
+                                                  .grid_z = 1,
+                                                  .block_x = 32,
+                                                  .block_y = 1,
+                                                  .block_z = 1,
+                                                  .params = params,
+                                                  .params_bytes = sizeof params};
 static const struct gn_args_cuEventRecord record_args = {.hEvent = 0x307000005, .hStream = 0x106000004};
-static const struct gn_args_write write_args = {.stream = 1, .address = 0x7f1000000200, .pitch_bytes = 5, .width_bytes = 5, .rows = 1,
-                                                .data = "hello", .data_bytes = 5};
-static const struct gn_args_write_pull pull_args = {.stream = 1, .address = 0x7f1000000200, .pitch_bytes = 6, .slice_bytes = 6,
-                                                    .width_bytes = 6, .rows = 1, .slices = 1, .transfer = 1ull << 32};
-static const struct gn_args_module_get_function get_args = {.module = 0x102000001, .function = 0x103000006, .name = "axpy", .name_bytes = 4};
+static const struct gn_args_write write_args = {.stream = 1,
+                                                .address = 0x7f1000000200,
+                                                .pitch_bytes = 5,
+                                                .width_bytes = 5,
+                                                .rows = 1,
+                                                .data = "hello",
+                                                .data_bytes = 5};
+static const struct gn_args_write_pull pull_args = {.stream = 1,
+                                                    .address = 0x7f1000000200,
+                                                    .pitch_bytes = 6,
+                                                    .slice_bytes = 6,
+                                                    .width_bytes = 6,
+                                                    .rows = 1,
+                                                    .slices = 1,
+                                                    .transfer = 1ull << 32};
+static const struct gn_args_module_get_function get_args = {
+    .module = 0x102000001, .function = 0x103000006, .name = "axpy", .name_bytes = 4};
 
 static const struct {
     const char *name;
@@ -163,7 +199,8 @@ static const struct {
     const void *args;
     const char *payload;
     size_t payload_bytes;
-} commands[] = { // in the order of a session
+} commands[] = {
+    // in the order of a session
     {"scope", GN_OP_scope, &scope_args, NULL, 0},
     {"launch", GN_OP_launch, &launch_args, NULL, 0},
     {"event_record", GN_OP_cuEventRecord, &record_args, NULL, 0},
@@ -209,7 +246,8 @@ static void a_launch_decodes(void **state)
     struct gn_cursor c = gn_cursor_over(s.bytes + 8, s.size - 8);
     assert_true(gn_codecs[GN_OP_launch].decode(&c, &a));
     assert_true(a.function == function && a.stream == 2);
-    assert_true(a.grid_x == 4 && a.grid_y == 1 && a.grid_z == 1 && a.block_x == 32 && a.block_y == 1 && a.block_z == 1);
+    assert_true(a.grid_x == 4 && a.grid_y == 1 && a.grid_z == 1 && a.block_x == 32 && a.block_y == 1 &&
+                a.block_z == 1);
     assert_int_equal(a.shared_bytes, 0);
     assert_int_equal(a.attributes_bytes, 0);
     assert_int_equal(a.params_bytes, sizeof params);
@@ -237,8 +275,15 @@ static void message_samples(void **state)
     struct gn_cursor c = gn_cursor_over(body, sizeof body);
     codec->encode_out(&c, &o);
     assert_int_equal(c.at - body, codec->size_out(&o));
-    one_message("reply", (struct gn_message){.size_bytes = (uint32_t)codec->size_out(&o), .kind = GN_MESSAGE_REPLY, .latched_op = GN_OP_launch,
-                .id = 5, .latched = 1, .acked_bytes = 224, .freed_small = 1}, body);
+    one_message("reply",
+                (struct gn_message){.size_bytes = (uint32_t)codec->size_out(&o),
+                                    .kind = GN_MESSAGE_REPLY,
+                                    .latched_op = GN_OP_launch,
+                                    .id = 5,
+                                    .latched = 1,
+                                    .acked_bytes = 224,
+                                    .freed_small = 1},
+                body);
     struct sample s = load("reply");
     c = gn_cursor_over(s.bytes + sizeof(struct gn_message), s.size - sizeof(struct gn_message));
     assert_true(codec->decode_out(&c, &back));
@@ -246,7 +291,11 @@ static void message_samples(void **state)
     assert_memory_equal(back.layout, layout, sizeof layout);
 
     uint64_t length = 6;
-    one_message("pull", (struct gn_message){.size_bytes = 8, .kind = GN_MESSAGE_PULL, .id = 1ull << 32, .acked_bytes = 296, .freed_small = 1}, &length);
+    one_message(
+        "pull",
+        (struct gn_message){
+            .size_bytes = 8, .kind = GN_MESSAGE_PULL, .id = 1ull << 32, .acked_bytes = 296, .freed_small = 1},
+        &length);
     struct gn_message counters = {.acked_bytes = 296, .freed_small = 2, .freed_large = 1}, m = counters;
     m.kind = GN_MESSAGE_DATA, m.id = 2ull << 32 | 1, m.value = 4096, m.size_bytes = 3;
     one_message("data", m, "abc");
@@ -261,7 +310,8 @@ static void message_samples(void **state)
 static void control_samples(void **state)
 {
     (void)state;
-    struct gn_command starved = {.size_bytes = sizeof starved, .op = GN_CONTROL_STARVED, .flags = GN_COMMAND_CONTROL};
+    struct gn_command starved = {
+        .size_bytes = sizeof starved, .op = GN_CONTROL_STARVED, .flags = GN_COMMAND_CONTROL};
     same("starved", &starved, sizeof starved);
     uint8_t padding[24] = {0};
     struct gn_command head = {.size_bytes = sizeof padding};
@@ -300,15 +350,17 @@ static void a_session_speaks_so(void **state)
     assert_int_equal(gn_link_memory_pair(&mine, &peer, NULL), 0);
     assert_int_equal(gn_session_open(&session, mine, &config, &w), 0);
 
-    assert_int_equal(gn_session_post(session, context, GN_OP_launch, &launch_args), 0);
-    assert_int_equal(gn_session_post(session, context, GN_OP_cuEventRecord, &record_args), 0);
+    int32_t code;
+    assert_int_equal(gn_session_post(session, context, GN_OP_launch, &launch_args, &code), 0);
+    assert_int_equal(gn_session_post(session, context, GN_OP_cuEventRecord, &record_args, &code), 0);
     struct gn_args_write a = write_args;
-    assert_int_equal(gn_session_post_payload(session, context, GN_OP_write, &a, "hello", 5), 0);
+    assert_int_equal(gn_session_post_payload(session, context, GN_OP_write, &a, "hello", 5, &code), 0);
     say(peer, "reply"); // lies there until the session looks for it
     struct gn_out_module_get_function o;
     struct gn_latched latched;
-    int32_t code = -1;
-    assert_int_equal(gn_session_ask(session, context, GN_OP_module_get_function, &get_args, &o, &code, &latched), 0);
+    code = -1;
+    assert_int_equal(
+        gn_session_ask(session, context, GN_OP_module_get_function, &get_args, &o, &code, &latched), 0);
     assert_int_equal(code, 0);
     assert_int_equal(latched.code, 1);
     assert_int_equal(latched.op, GN_OP_launch);
@@ -320,10 +372,11 @@ static void a_session_speaks_so(void **state)
     expect(peer, "module_get_function");
 
     uint8_t pinned[6] = {'p', 'i', 'n', 'n', 'e', 'd'};
-    struct gn_box box = {.base = pinned, .pitch_bytes = 6, .slice_bytes = 6, .width_bytes = 6, .rows = 1, .slices = 1};
+    struct gn_box box = {
+        .base = pinned, .pitch_bytes = 6, .slice_bytes = 6, .width_bytes = 6, .rows = 1, .slices = 1};
     struct gn_args_write_pull pull = pull_args;
     pull.transfer = 0; // the session fills it in
-    assert_int_equal(gn_session_write_pull(session, context, &pull, &box), 0);
+    assert_int_equal(gn_session_write_pull(session, context, &pull, &box, &code), 0);
     expect(peer, "write_pull");
     assert_true(gn_session_host_pending(session));
     say(peer, "pull");
@@ -341,9 +394,15 @@ static void a_session_speaks_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_digest),      cmocka_unit_test(hello),           cmocka_unit_test(welcome),
-        cmocka_unit_test(refusal),         cmocka_unit_test(command_samples), cmocka_unit_test(a_launch_decodes),
-        cmocka_unit_test(message_samples), cmocka_unit_test(control_samples), cmocka_unit_test(a_session_speaks_so),
+        cmocka_unit_test(the_digest),
+        cmocka_unit_test(hello),
+        cmocka_unit_test(welcome),
+        cmocka_unit_test(refusal),
+        cmocka_unit_test(command_samples),
+        cmocka_unit_test(a_launch_decodes),
+        cmocka_unit_test(message_samples),
+        cmocka_unit_test(control_samples),
+        cmocka_unit_test(a_session_speaks_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

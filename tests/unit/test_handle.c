@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do handle tables tell live handles from dead ones, ours from invented ones, kinds from each other, and hold 100,000 of them?
+// Do handle tables tell live handles from dead ones, ours from invented ones, kinds from each other, and hold
+// 100,000 of them?
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +36,10 @@ static void drop(struct gn_handle_table *t)
     free(t);
 }
 
-static uint64_t make(uint64_t index, enum gn_kind kind, uint64_t generation) { return index | (uint64_t)kind << 24 | generation << 32; }
+static uint64_t make(uint64_t index, enum gn_kind kind, uint64_t generation)
+{
+    return index | (uint64_t)kind << 24 | generation << 32;
+}
 
 static void opens_finds_closes(void **state)
 {
@@ -67,9 +71,11 @@ static void wrong_ids_are_not_found(void **state)
     for (int kind = GN_KIND_NONE + 1; kind < GN_KINDS; kind++) {
         assert_int_equal(!!gn_handle_find(t, id, (enum gn_kind)kind), kind == GN_KIND_EVENT);
         if (kind != GN_KIND_EVENT) // the kind in the id must be the slot's too
-            assert_null(gn_handle_find(t, (id & ~(0xffull << 24)) | (uint64_t)kind << 24, (enum gn_kind)kind));
+            assert_null(
+                gn_handle_find(t, (id & ~(0xffull << 24)) | (uint64_t)kind << 24, (enum gn_kind)kind));
     }
-    static const uint64_t bad[] = {0, 1, 2, 3, UINT64_MAX, 0x7fffffffe000, 0x107000000ull + 0xfffff, 0x107ffffff, 1ull << 63};
+    static const uint64_t bad[] = {
+        0, 1, 2, 3, UINT64_MAX, 0x7fffffffe000, 0x107000000ull + 0xfffff, 0x107ffffff, 1ull << 63};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_null(gn_handle_find(t, bad[i], GN_KIND_NONE));
     assert_null(gn_handle_find(t, id + (1ull << 32), GN_KIND_EVENT));
@@ -133,9 +139,15 @@ static void places_what_a_peer_named(void **state)
     assert_int_equal(gn_handle_place(t, make(1, GN_KINDS, 1), 0, NULL), -EINVAL);
     assert_int_equal(gn_handle_place(t, make(1, 0xff, 1), 0, NULL), -EINVAL);
     assert_int_equal(gn_handle_place(t, UINT64_MAX, 0, NULL), -EINVAL);
-    assert_int_equal(gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS, GN_KIND_STREAM, 1), 0, NULL), -ENOSPC); // one chunk further
-    assert_int_equal(gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS * GN_HANDLE_CHUNKS_MAX - 1, GN_KIND_STREAM, 1), 0, NULL), -ENOSPC);
-    assert_int_equal(gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS * GN_HANDLE_CHUNKS_MAX, GN_KIND_STREAM, 1), 0, NULL), -EINVAL);
+    assert_int_equal(gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS, GN_KIND_STREAM, 1), 0, NULL),
+                     -ENOSPC); // one chunk further
+    assert_int_equal(
+        gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS * GN_HANDLE_CHUNKS_MAX - 1, GN_KIND_STREAM, 1), 0,
+                        NULL),
+        -ENOSPC);
+    assert_int_equal(
+        gn_handle_place(t, make(GN_HANDLE_CHUNK_SLOTS * GN_HANDLE_CHUNKS_MAX, GN_KIND_STREAM, 1), 0, NULL),
+        -EINVAL);
     assert_int_equal(t->live, 1);
     drop(t);
 }
@@ -147,12 +159,14 @@ static void holds_100000(void **state)
     struct gn_handle_table *t = fresh();
     uint64_t *ids = calloc(MANY, sizeof *ids);
     for (uint64_t i = 0; i < MANY; i++) {
-        while (!(ids[i] = gn_handle_open(t, i % 2 ? GN_KIND_EVENT : GN_KIND_STREAM, i, 0, (void *)(uintptr_t)(i + 1))))
+        while (!(ids[i] = gn_handle_open(t, i % 2 ? GN_KIND_EVENT : GN_KIND_STREAM, i, 0,
+                                         (void *)(uintptr_t)(i + 1))))
             assert_int_equal(grow(t), 0);
     }
     assert_int_equal(t->live, MANY);
     for (uint64_t i = 0; i < MANY; i++)
-        assert_ptr_equal(gn_handle_find(t, ids[i], i % 2 ? GN_KIND_EVENT : GN_KIND_STREAM)->object, (void *)(uintptr_t)(i + 1));
+        assert_ptr_equal(gn_handle_find(t, ids[i], i % 2 ? GN_KIND_EVENT : GN_KIND_STREAM)->object,
+                         (void *)(uintptr_t)(i + 1));
     uint32_t index = 0, seen = 0;
     while (gn_handle_next(t, &index))
         seen++;
@@ -188,8 +202,12 @@ static void has_a_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_finds_closes),       cmocka_unit_test(wrong_ids_are_not_found), cmocka_unit_test(a_slot_again_is_another_handle),
-        cmocka_unit_test(generations_wrap_without_zero), cmocka_unit_test(places_what_a_peer_named), cmocka_unit_test(holds_100000),
+        cmocka_unit_test(opens_finds_closes),
+        cmocka_unit_test(wrong_ids_are_not_found),
+        cmocka_unit_test(a_slot_again_is_another_handle),
+        cmocka_unit_test(generations_wrap_without_zero),
+        cmocka_unit_test(places_what_a_peer_named),
+        cmocka_unit_test(holds_100000),
         cmocka_unit_test(has_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

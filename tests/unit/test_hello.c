@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do hello and welcome come through whole, at their limits too, and is every shorter, longer or lying one refused? The bytes themselves are
-// compared in test_golden.c.
+// Do hello and welcome come through whole, at their limits too, and is every shorter, longer or lying one
+// refused? The bytes themselves are compared in test_golden.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +18,13 @@ static struct gn_device_snapshot devices[GN_DEVICES_MAX], seen[GN_DEVICES_MAX];
 
 static struct gn_hello a_hello(void)
 {
-    return (struct gn_hello){.version_low = 1, .version_high = 3, .wire_digest = UINT64_MAX, .ring_bytes = 1 << 20, .process_id = 0xffffffff,
-                             .program = "a program", .token = "secret"};
+    return (struct gn_hello){.version_low = 1,
+                             .version_high = 3,
+                             .wire_digest = UINT64_MAX,
+                             .ring_bytes = 1 << 20,
+                             .process_id = 0xffffffff,
+                             .program = "a program",
+                             .token = "secret"};
 }
 
 static struct gn_welcome a_welcome(uint32_t count)
@@ -36,8 +41,13 @@ static struct gn_welcome a_welcome(uint32_t count)
             d->attribute_known[k] = k % 3 == 0;
         }
     }
-    return (struct gn_welcome){.version = 1, .driver_version = 13000, .worker_id = 9, .window_bytes = 1 << 20, .chunk_bytes = 64 << 10,
-                               .device_count = count, .devices = devices};
+    return (struct gn_welcome){.version = 1,
+                               .driver_version = 13000,
+                               .worker_id = 9,
+                               .window_bytes = 1 << 20,
+                               .chunk_bytes = 64 << 10,
+                               .device_count = count,
+                               .devices = devices};
 }
 
 static void hello_comes_through(void **state)
@@ -99,7 +109,8 @@ static void shorter_and_longer_hellos_are_refused(void **state)
 static void lying_texts_are_refused(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {GN_NAME_BYTES, GN_NAME_BYTES + 1, 1ull << 32, 1ull << 63, UINT64_MAX, UINT64_MAX - 7, 64};
+    static const uint64_t lengths[] = {GN_NAME_BYTES, GN_NAME_BYTES + 1, 1ull << 32, 1ull << 63,
+                                       UINT64_MAX,    UINT64_MAX - 7,    64};
     uint8_t buffer[GN_HELLO_BYTES_MAX];
     struct gn_hello h = a_hello(), back;
     size_t size = (size_t)gn_hello_encode(buffer, sizeof buffer, &h) - GN_PREFIX_BYTES;
@@ -148,7 +159,8 @@ static void welcome_comes_through(void **state)
         assert_true(n > 0);
         assert_int_equal(gn_prefix_decode(buffer, GN_WELCOME_BYTES_MAX), n - GN_PREFIX_BYTES);
         memset(seen, 0xee, sizeof seen);
-        assert_int_equal(gn_welcome_decode(buffer + GN_PREFIX_BYTES, (size_t)(n - GN_PREFIX_BYTES), &back), 0);
+        assert_int_equal(gn_welcome_decode(buffer + GN_PREFIX_BYTES, (size_t)(n - GN_PREFIX_BYTES), &back),
+                         0);
         assert_ptr_equal(back.devices, seen);
         assert_int_equal(back.device_count, counts[i]);
         assert_memory_equal(seen, devices, counts[i] * sizeof seen[0]);
@@ -200,7 +212,8 @@ static void welcomes_that_cannot_be(void **state)
         w.window_bytes = cases[i].window_bytes;
         w.chunk_bytes = cases[i].chunk_bytes;
         int n = gn_welcome_encode(buffer, sizeof buffer, &w);
-        assert_int_equal(gn_welcome_decode(buffer + GN_PREFIX_BYTES, (size_t)(n - GN_PREFIX_BYTES), &back), cases[i].result);
+        assert_int_equal(gn_welcome_decode(buffer + GN_PREFIX_BYTES, (size_t)(n - GN_PREFIX_BYTES), &back),
+                         cases[i].result);
     }
     // More devices than there may be: nothing is written behind the caller's array.
     struct gn_welcome w = a_welcome(0), back = {.devices = seen};
@@ -215,14 +228,10 @@ static void welcomes_that_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hello_comes_through),
-        cmocka_unit_test(texts_at_their_limits),
-        cmocka_unit_test(a_full_field_is_cut),
-        cmocka_unit_test(shorter_and_longer_hellos_are_refused),
-        cmocka_unit_test(lying_texts_are_refused),
-        cmocka_unit_test(prefixes),
-        cmocka_unit_test(welcome_comes_through),
-        cmocka_unit_test(shorter_and_longer_welcomes_are_refused),
+        cmocka_unit_test(hello_comes_through),     cmocka_unit_test(texts_at_their_limits),
+        cmocka_unit_test(a_full_field_is_cut),     cmocka_unit_test(shorter_and_longer_hellos_are_refused),
+        cmocka_unit_test(lying_texts_are_refused), cmocka_unit_test(prefixes),
+        cmocka_unit_test(welcome_comes_through),   cmocka_unit_test(shorter_and_longer_welcomes_are_refused),
         cmocka_unit_test(welcomes_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

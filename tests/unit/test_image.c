@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "core/image.h"
+#include "core/image_bundle.h"
 #include "tests/unit/image_build.h"
 
 static const char ptx[] = "//\n// made by hand\n/* so */\n\n.version 7.5\n.target sm_75\n.address_size 64\n"
@@ -315,6 +315,16 @@ static void wrappers_are_taken_apart(void **state)
     assert_string_equal(gn_image_wrapped(&image, &at), "third");
     assert_null(gn_image_wrapped(&image, &at));
     assert_null(gn_image_wrapped(&image, &at));
+    assert_int_equal(gn_image_wrapped_count(&image, &at), 0);
+    assert_int_equal(at, 3);
+    static const void *many[GN_IMAGE_WRAPPED_MAX + 1];
+    for (int i = 0; i < GN_IMAGE_WRAPPED_MAX - 1; i++)
+        many[i] = "one";
+    image.linked = many;
+    assert_int_equal(gn_image_wrapped_count(&image, &at), 0);
+    assert_int_equal(at, GN_IMAGE_WRAPPED_MAX);
+    many[GN_IMAGE_WRAPPED_MAX - 1] = "one too many";
+    assert_int_equal(gn_image_wrapped_count(&image, &at), -E2BIG);
     // Version 1 has a file name in that place, or nothing.
     w.version = 1;
     w.linked = (const void *)16;
@@ -322,6 +332,8 @@ static void wrappers_are_taken_apart(void **state)
     assert_int_equal(gn_image_probe(&w, sizeof w, &image), 0);
     assert_string_equal(gn_image_wrapped(&image, &at), "first");
     assert_null(gn_image_wrapped(&image, &at));
+    assert_int_equal(gn_image_wrapped_count(&image, &at), 0);
+    assert_int_equal(at, 1);
     // In hostile bytes a pointer is taken over, never followed.
     w.fatbin = (const void *)0x1234;
     assert_int_equal(gn_image_probe(&w, sizeof w, &image), 0);
@@ -349,6 +361,47 @@ static void endless_wrappers_end(void **state)
     assert_int_equal(count, GN_IMAGE_WRAPPED_MAX);
 }
 
+static void bundles_go_there_and_back(void **state)
+{
+    (void)state;
+    enum { LEAST = 16 };
+    static const uint64_t sizes[3] = {LEAST, LEAST + 1, LEAST + 16};
+    uint8_t bytes[32 + LEAST + (LEAST + 16) + (LEAST + 16)] = {0}, spoiled[sizeof bytes];
+    struct gn_bundle bundle;
+    uint64_t size, at = 32;
+    assert_int_equal(gn_bundle_head_bytes(3), at);
+    assert_int_equal(gn_bundle_head_bytes(GN_IMAGE_WRAPPED_MAX), 8 + 8 * GN_IMAGE_WRAPPED_MAX + 8);
+    gn_bundle_head(bytes, sizes, 3);
+    assert_true(gn_bundle_is(bytes, sizeof bytes));
+    assert_int_equal(gn_bundle_open(&bundle, bytes, sizeof bytes), 0);
+    for (int i = 0; i < 3; i++, at += gn_bundle_padded(size)) {
+        assert_ptr_equal(gn_bundle_next(&bundle, &size), bytes + at);
+        assert_int_equal(size, sizes[i]);
+    }
+    assert_null(gn_bundle_next(&bundle, &size));
+    assert_null(gn_bundle_next(&bundle, &size));
+    for (size_t cut = 0; cut < sizeof bytes; cut++) { // cut short, or with something behind it
+        assert_int_equal(gn_bundle_open(&bundle, bytes, cut), -EINVAL);
+        assert_non_null(bundle.error.reason);
+        assert_null(gn_bundle_next(&bundle, &size));
+    }
+    refused(bytes, sizeof bytes, -EINVAL, "neither"); // no program gives one to a driver
+    const struct {
+        size_t at;
+        uint8_t value;
+        int result;
+    } rows[] = {{0, 0, -EINVAL},     {4, 0, -EINVAL},  {4, 2, -EINVAL},   {4, 4, -EINVAL},
+                {5, 16, -E2BIG},     {7, 1, -E2BIG},   {8, 15, -EINVAL},  {8, 17, -EINVAL},
+                {15, 0xff, -EINVAL}, {16, 0, -EINVAL}, {24, 16, -EINVAL}, {24, 33, -EINVAL},
+                {31, 0x80, -EINVAL}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memcpy(spoiled, bytes, sizeof bytes);
+        spoiled[rows[i].at] = rows[i].value;
+        assert_int_equal(gn_bundle_open(&bundle, spoiled, sizeof spoiled), rows[i].result);
+        assert_non_null(bundle.error.reason);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +413,7 @@ int main(void)
         cmocka_unit_test(fatbin_entries_that_lie_are_refused),
         cmocka_unit_test(the_right_devices_fit),
         cmocka_unit_test(wrappers_are_taken_apart),
+        cmocka_unit_test(bundles_go_there_and_back),
         cmocka_unit_test(endless_wrappers_end),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);

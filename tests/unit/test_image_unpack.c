@@ -170,6 +170,78 @@ static void bare_images_and_wrappers_are_taken(void **state)
     free(part.data);
 }
 
+struct wrapper {
+    uint32_t magic, version;
+    const void *fatbin, *linked;
+};
+
+static int parts_of(const struct wrapper *wrapper, uint32_t sm, uint64_t limit_bytes,
+                    struct mock_parts *parts)
+{
+    return mock_image_pick_parts(wrapper, GN_IMAGE_SIZE_UNKNOWN, sm, limit_bytes, parts);
+}
+
+// nvcc -rdc=true: what the PTX engine links together, by what the wrapper's own fatbin and the units have.
+static void units_are_gathered(void **state)
+{
+    (void)state;
+    struct image_bytes empty = fatbin_begin(), cubin = fatbin_begin(), whole = fatbin_begin(),
+                       one = fatbin_begin(), two = fatbin_begin(), none = fatbin_begin();
+    add_cubin(&cubin, 75, 0);
+    add_ptx(&whole, 75, 0, RAW);
+    add_ptx(&one, 70, 0, ZSTD);
+    add_ptx(&one, 75, 0, LZ4);
+    add_ptx(&one, 90, 0, RAW);
+    add_cubin(&two, 75, 0);
+    add_ptx(&two, 75, 0, RAW);
+    add_cubin(&none, 75, 0);
+    static const uint8_t unknown[16] = {0x50, 0xed, 0x55, 0xba, 7};
+    const void *units[] = {one.data, none.data, two.data, NULL}, *no_units[] = {NULL},
+               *no_ptx[] = {none.data, NULL};
+    struct mock_parts parts;
+    const struct {
+        const void *own, **units;
+        int result;
+        uint32_t count;
+        enum gn_image_kind kind;
+    } cases[] = {
+        {empty.data, units, 0, 2, GN_IMAGE_PTX}, // linked for no device
+        {cubin.data, units, 0, 2, GN_IMAGE_PTX}, // linked code that the engine cannot run
+        {whole.data, units, 0, 1, GN_IMAGE_PTX}, // linked code that it can
+        {cubin.data, no_units, 0, 1, GN_IMAGE_CUBIN}, {cubin.data, NULL, 0, 1, GN_IMAGE_CUBIN},
+        {empty.data, no_ptx, 0, 1, GN_IMAGE_CUBIN},   {empty.data, no_units, -ENOENT, 0, GN_IMAGE_NONE},
+        {unknown, units, -EINVAL, 0, GN_IMAGE_NONE}, // not a fatbin
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct wrapper wrapper = {GN_WRAPPER_MAGIC, 2, cases[i].own, cases[i].units};
+        assert_int_equal(parts_of(&wrapper, 75, LIMIT, &parts), cases[i].result);
+        assert_int_equal(parts.count, cases[i].count);
+        if (!cases[i].result)
+            assert_int_equal(parts.images[0].kind, cases[i].kind);
+        else
+            assert_non_null(parts.error.reason);
+        mock_parts_free(&parts);
+    }
+    struct wrapper wrapper = {GN_WRAPPER_MAGIC, 2, empty.data, units};
+    assert_int_equal(parts_of(&wrapper, 75, LIMIT, &parts), 0);
+    assert_non_null(strstr((char *)parts.images[0].data, "sm_75"));
+    uint64_t bytes = parts.images[0].size_bytes + parts.images[1].size_bytes;
+    mock_parts_free(&parts);
+    assert_int_equal(parts_of(&wrapper, 75, bytes, &parts), -E2BIG); // its NUL counts, too
+    assert_int_equal(mock_image_pick_parts(&wrapper, sizeof wrapper, 75, LIMIT, &parts),
+                     -EINVAL); // from a file
+    static const void *many[GN_IMAGE_WRAPPED_MAX + 1];
+    for (int i = 0; i < GN_IMAGE_WRAPPED_MAX - 1; i++)
+        many[i] = empty.data;
+    wrapper.linked = many;
+    assert_int_equal(parts_of(&wrapper, 75, LIMIT, &parts), -ENOENT);
+    many[GN_IMAGE_WRAPPED_MAX - 1] = one.data;
+    assert_int_equal(parts_of(&wrapper, 75, LIMIT, &parts), -E2BIG);
+    struct image_bytes *all[] = {&empty, &cubin, &whole, &one, &two, &none};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]->data);
+}
+
 static void spoiled_parts_are_refused(void **state)
 {
     (void)state;
@@ -220,6 +292,7 @@ int main(void)
         cmocka_unit_test(every_packing_unpacks),
         cmocka_unit_test(the_best_part_is_chosen),
         cmocka_unit_test(bare_images_and_wrappers_are_taken),
+        cmocka_unit_test(units_are_gathered),
         cmocka_unit_test(spoiled_parts_are_refused),
     };
     return cmocka_run_group_tests_name("image_unpack", tests, NULL, NULL);

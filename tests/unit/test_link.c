@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do the three kinds of link do the same? Each test runs over io_uring, plain sockets and the in-process link (whole, and cut to pieces): order,
-// both directions at once, the end, being shut while blocked, waking a watcher, a full link that must not block. Where io_uring is refused its
-// tests are skipped.
+// Do the three kinds of link do the same? Each test runs over io_uring, plain sockets and the in-process link
+// (whole, and cut to pieces): order, both directions at once, the end, being shut while blocked, waking a
+// watcher, a full link that must not block. Where io_uring is refused its tests are skipped.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -84,7 +84,10 @@ static void nap(long ms)
     nanosleep(&t, NULL);
 }
 
-static uint8_t byte_at(uint64_t position, uint8_t salt) { return (uint8_t)(position * 131 + (position >> 8) * 7 + salt); }
+static uint8_t byte_at(uint64_t position, uint8_t salt)
+{
+    return (uint8_t)(position * 131 + (position >> 8) * 7 + salt);
+}
 
 struct mover { // a thread that sends or receives so many bytes, several pieces at a time
     struct gn_link *link;
@@ -114,7 +117,8 @@ static void *move(void *arg)
             pieces[count] = (struct iovec){buffer[count], n};
             at += n;
         }
-        ssize_t n = m->sends ? m->link->ops->send(m->link, pieces, count, 1) : m->link->ops->recv(m->link, pieces, count, 1);
+        ssize_t n = m->sends ? m->link->ops->send(m->link, pieces, count, 1)
+                             : m->link->ops->recv(m->link, pieces, count, 1);
         if (n <= 0 || (uint64_t)n > at - done) {
             m->failed = n ? n : -1;
             break;
@@ -134,8 +138,10 @@ static void bytes_keep_their_order(void **state)
     const struct kind *k = begin(state, &p);
     uint64_t total = k->faults ? 200000 : 8 << 20;
     struct mover m[4] = {
-        {.link = p.a, .total = total, .seed = 1, .salt = 3, .sends = true}, {.link = p.b, .total = total, .seed = 2, .salt = 3},
-        {.link = p.b, .total = total, .seed = 3, .salt = 90, .sends = true}, {.link = p.a, .total = total, .seed = 4, .salt = 90},
+        {.link = p.a, .total = total, .seed = 1, .salt = 3, .sends = true},
+        {.link = p.b, .total = total, .seed = 2, .salt = 3},
+        {.link = p.b, .total = total, .seed = 3, .salt = 90, .sends = true},
+        {.link = p.a, .total = total, .seed = 4, .salt = 90},
     };
     pthread_t t[4];
     for (int i = 0; i < 4; i++)
@@ -206,7 +212,7 @@ static void the_end_comes_behind_the_last_byte(void **state)
     assert_int_equal(total, 4);
     assert_int_equal(n, 0);
     assert_int_equal(p.b->ops->recv(p.b, &in, 1, 1), 0); // and stays
-    for (int i = 0; i < 3; i++) // sending there fails, and raises no signal
+    for (int i = 0; i < 3; i++)                          // sending there fails, and raises no signal
         n = p.b->ops->send(p.b, &out, 1, 1);
     assert_true(n < 0);
     close_link(p.b);
@@ -230,7 +236,8 @@ static void *block(void *arg)
         b->result = b->link->ops->watch(b->link);
     else
         do // a blocked send first fills what there is
-            b->result = b->where == IN_RECV ? b->link->ops->recv(b->link, &piece, 1, 1) : b->link->ops->send(b->link, &piece, 1, 1);
+            b->result = b->where == IN_RECV ? b->link->ops->recv(b->link, &piece, 1, 1)
+                                            : b->link->ops->send(b->link, &piece, 1, 1);
         while (b->result > 0);
     b->left = 1;
     return NULL;
@@ -337,7 +344,8 @@ static void a_child_lets_go(void **state)
         close_pair(&p);
         return;
     }
-    int before = dup(0); // the next free descriptor; in the child it must come back to what was open before the links
+    int before =
+        dup(0); // the next free descriptor; in the child it must come back to what was open before the links
     close(before);
     pid_t child = fork();
     if (!child) {
@@ -414,7 +422,9 @@ int main(void)
     static char names[EACH * KINDS][96];
     for (size_t i = 0; i < EACH * KINDS; i++) {
         snprintf(names[i], sizeof names[i], "%s, %s", each[i / KINDS].name, kinds[i % KINDS].name);
-        tests[i + 1] = (struct CMUnitTest){.name = names[i], .test_func = each[i / KINDS].run, .initial_state = (void *)(uintptr_t)&kinds[i % KINDS]};
+        tests[i + 1] = (struct CMUnitTest){.name = names[i],
+                                           .test_func = each[i / KINDS].run,
+                                           .initial_state = (void *)(uintptr_t)&kinds[i % KINDS]};
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

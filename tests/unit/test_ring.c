@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the command ring keep frames whole and in order, pad its end so that a reader can follow, never hand out a byte that is not acknowledged, and
-// refuse acknowledgements that cannot be?
+// Does the command ring keep frames whole and in order, pad its end so that a reader can follow, never hand
+// out a byte that is not acknowledged, and refuse acknowledgements that cannot be?
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -90,7 +90,8 @@ static void the_end_is_padded(void **state)
     free(bytes);
 }
 
-// Padding is put in front also when there is no room behind it: at the next try it must not be put there twice.
+// Padding is put in front also when there is no room behind it: at the next try it must not be put there
+// twice.
 static void padding_stays_when_there_is_no_room_behind_it(void **state)
 {
     (void)state;
@@ -111,7 +112,8 @@ static void no_room_for_the_padding(void **state)
 {
     (void)state;
     uint8_t *bytes = malloc(SIZE);
-    struct gn_ring r = {.bytes = bytes, .size_bytes = SIZE, .head = SIZE + 4000, .sent = SIZE + 4000, .acked = 4000};
+    struct gn_ring r = {
+        .bytes = bytes, .size_bytes = SIZE, .head = SIZE + 4000, .sent = SIZE + 4000, .acked = 4000};
     assert_null(gn_ring_reserve(&r, 128));
     assert_int_equal(r.head, SIZE + 4000);
     free(bytes);
@@ -159,7 +161,8 @@ static void a_reader_sees_every_frame(void **state)
         r.sent += n;
         for (struct gn_command head; have >= sizeof head;) {
             memcpy(&head, seen, sizeof head);
-            assert_true(head.size_bytes >= sizeof head && head.size_bytes % 8 == 0 && head.size_bytes <= SIZE);
+            assert_true(head.size_bytes >= sizeof head && head.size_bytes % 8 == 0 &&
+                        head.size_bytes <= SIZE);
             if (have < head.size_bytes)
                 break;
             if (head.op) {

@@ -3,6 +3,7 @@
 // go with it? Method: the handlers themselves on a driver of this test's own, which looks at nothing.
 #include "tests/unit/server_driver.h"
 
+#include "core/image_bundle.h"
 #include "tests/unit/image_build.h"
 
 // --- images
@@ -96,6 +97,116 @@ static void a_driver_sees_no_image_that_lies(void **s)
         EXPECT(module_load, CUDA_ERROR_INVALID_IMAGE, .module = id(GN_KIND_MODULE, 1, i + 1), .upload = i);
     }
     assert_int_equal(d.loads, 0);
+    gn_run_close(&w);
+}
+
+// A bundle of these fatbins, as a client sends it.
+static struct image_bytes bundle_of(const struct image_bytes *fatbins, uint32_t count)
+{
+    struct image_bytes b = {0};
+    uint64_t sizes[4];
+    uint8_t head[64];
+    for (uint32_t i = 0; i < count; i++)
+        sizes[i] = fatbins[i].size;
+    gn_bundle_head(head, sizes, count);
+    image_put(&b, head, gn_bundle_head_bytes(count));
+    for (uint32_t i = 0; i < count; i++) {
+        image_put(&b, fatbins[i].data, fatbins[i].size);
+        image_pad(&b, GN_BUNDLE_ALIGN);
+    }
+    return b;
+}
+
+struct wrapper {
+    uint32_t magic, version;
+    const uint8_t *fatbin;
+    const uint8_t *const *linked;
+};
+static struct {
+    uint8_t bytes[3][256];
+    uint64_t sizes[3];
+    uint32_t count;
+} seen; // what a driver finds behind the wrapper while it loads
+
+static CUresult load_wrapper(CUmodule *m, const void *image)
+{
+    const struct wrapper *w = image;
+    assert_int_equal(w->magic, GN_WRAPPER_MAGIC);
+    assert_int_equal(w->version, 2);
+    seen.count = 0;
+    for (const uint8_t *f = w->fatbin; f; f = w->linked[seen.count++]) {
+        assert_true(seen.count < 3 && (uintptr_t)f % GN_BUNDLE_ALIGN == 0);
+        memcpy(seen.bytes[seen.count], f, seen.sizes[seen.count]);
+    }
+    return load(m, image);
+}
+
+static void fatbins_to_be_linked_come_behind_a_wrapper(void **s)
+{
+    struct gn_worker w = ready();
+    struct image_bytes fatbins[3] = {fatbin_begin(), fatbin_begin(), fatbin_begin()};
+    (void)s;
+    for (int i = 1; i < 3; i++) // the first one is empty, as nvcc makes it
+        fatbin_add(&fatbins[i],
+                   &(struct fatbin_part){
+                       .kind = GN_FATBIN_PTX, .sm = 75, .payload = ptx, .payload_size = sizeof ptx});
+    struct image_bytes b = bundle_of(fatbins, 3);
+    w.driver.calls.cuModuleLoadData = load_wrapper;
+    w.driver.calls.cuFuncGetParamInfo = NULL;
+    for (int i = 0; i < 3; i++)
+        assert_true((seen.sizes[i] = fatbins[i].size) <= sizeof seen.bytes[i]);
+    give(&w, 1, b.data, b.size);
+    EXPECT(module_load, CUDA_SUCCESS, .module = id(GN_KIND_MODULE, 1, 1), .upload = 1);
+    assert_int_equal(seen.count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_memory_equal(seen.bytes[i], fatbins[i].data, fatbins[i].size);
+    {
+        RUN(module_get_function, .module = id(GN_KIND_MODULE, 1, 1), .function = id(GN_KIND_FUNCTION, 2, 1),
+            .name = "k", .name_bytes = 1);
+        assert_int_equal(r, CUDA_SUCCESS);
+        assert_int_equal(o.layout_bytes, 20);
+    }
+    // Each byte of its head and of its fatbins' headers matters; none reaches the driver spoiled.
+    uint32_t upload = 2;
+    size_t last = b.size - gn_bundle_padded(fatbins[2].size);
+    const struct {
+        size_t at;
+        uint64_t value;
+        unsigned bytes;
+    } spoils[] = {{0, 0, 4},
+                  {4, 0, 4},
+                  {4, 2, 4},
+                  {4, 4, 4},
+                  {4, UINT32_MAX, 4},
+                  {4, 4097, 4},
+                  {8, 0, 8},
+                  {8, 15, 8},
+                  {8, UINT64_MAX, 8},
+                  {16, fatbins[1].size + 16, 8},
+                  {24, UINT64_MAX, 8},
+                  {last, 0, 4},
+                  {last + 6, 15, 2},
+                  {last + 8, fatbins[2].size + 1, 8},
+                  {last + 16 + 8, 4096, 8}};
+    d.loads = 0;
+    for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++, upload++) {
+        struct image_bytes bad = {0};
+        image_put(&bad, b.data, b.size);
+        image_set(&bad, spoils[i].at, spoils[i].value, spoils[i].bytes);
+        give(&w, upload, bad.data, bad.size);
+        EXPECT(module_load, CUDA_ERROR_INVALID_IMAGE, .module = id(GN_KIND_MODULE, 1, 100 + upload),
+               .upload = upload);
+        free(bad.data);
+    }
+    for (size_t size = 1; size < b.size; size++, upload++) {
+        give(&w, upload, b.data, size);
+        EXPECT(module_load, CUDA_ERROR_INVALID_IMAGE, .module = id(GN_KIND_MODULE, 1, 100 + upload),
+               .upload = upload);
+    }
+    assert_int_equal(d.loads, 0);
+    for (int i = 0; i < 3; i++)
+        free(fatbins[i].data);
+    free(b.data);
     gn_run_close(&w);
 }
 
@@ -223,6 +334,7 @@ int main(void)
         cmocka_unit_test(pieces_out_of_place_end_the_session),
         cmocka_unit_test(images_are_limited),
         cmocka_unit_test(a_driver_sees_no_image_that_lies),
+        cmocka_unit_test(fatbins_to_be_linked_come_behind_a_wrapper),
         cmocka_unit_test(functions_go_with_their_module),
         cmocka_unit_test(parts_of_a_library_go_with_it),
         cmocka_unit_test(layouts_come_from_a_fatbin_too),

@@ -195,7 +195,8 @@ static int launch(struct gn_session *session, uint32_t thread, uint32_t number, 
 {
     static const uint8_t params[32764];
     struct gn_args_launch a = {.grid_x = number, .grid_y = thread, .params = params, .params_bytes = (uint32_t)param_bytes};
-    return gn_session_post(session, 0, GN_OP_launch, &a);
+    int32_t code;
+    return gn_session_post(session, 0, GN_OP_launch, &a, &code);
 }
 
 static void test_replies(void **state)
@@ -288,11 +289,12 @@ static void test_payload(void **state)
     struct gn_session *session = start(&s, &faults, true);
     static uint8_t data[CHUNK];
     uint64_t sum = 0, bytes = 0, value;
+    int32_t code;
     for (uint32_t i = 0; i < 200; i++) {
         size_t n = i % 3 == 0 ? CHUNK - i : i % 3 == 1 ? 1 + i * 13 : 4096 + i % 2;
         memset(data, (int)i, n);
         struct gn_args_write a = {.width_bytes = n, .rows = 1};
-        assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, n), 0);
+        assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, n, &code), 0);
         memset(data, 0xff, n); // ours again: the server must see what was there
         sum += (uint64_t)(uint8_t)i * n;
         bytes += n;
@@ -301,7 +303,7 @@ static void test_payload(void **state)
     assert_int_equal(s.payload_bytes, bytes);
     assert_int_equal(s.payload_sum, sum);
     struct gn_args_write a = {.width_bytes = CHUNK + 1, .rows = 1};
-    assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, CHUNK + 1), -EMSGSIZE);
+    assert_int_equal(gn_session_post_payload(session, 0, GN_OP_write, &a, data, CHUNK + 1, &code), -EMSGSIZE);
     stop(&s, session);
 }
 
@@ -365,10 +367,11 @@ static void test_link_breaks_anywhere(void **state)
         struct gn_session *session = start(&s, &faults, drop % 2);
         static uint8_t data[CHUNK];
         uint64_t value;
+        int32_t code;
         int error = 0;
         for (int i = 0; i < 100 && !error; i++) {
             struct gn_args_write a = {.width_bytes = 5000, .rows = 1};
-            error = i % 3 ? ask_info(session, &value) : gn_session_post_payload(session, 0, GN_OP_write, &a, data, 5000);
+            error = i % 3 ? ask_info(session, &value) : gn_session_post_payload(session, 0, GN_OP_write, &a, data, 5000, &code);
         }
         assert_int_equal(error, -ENOTCONN);
         stop(&s, session);
@@ -381,8 +384,9 @@ static void test_frame_too_large(void **state)
     struct server s = {0};
     struct gn_session *session = start(&s, NULL, true);
     static const uint8_t blob[GN_COMMAND_BYTES_MAX];
+    int32_t code;
     struct gn_args_launch a = {.params = blob, .params_bytes = sizeof blob};
-    assert_int_equal(gn_session_post(session, 0, GN_OP_launch, &a), -EMSGSIZE);
+    assert_int_equal(gn_session_post(session, 0, GN_OP_launch, &a, &code), -EMSGSIZE);
     stop(&s, session);
 }
 
