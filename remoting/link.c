@@ -14,8 +14,10 @@
 
 #include "remoting/link_parts.h"
 
-// A dead peer is found within KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES seconds, also by who only waits.
-enum { KEEP_IDLE_S = 5, KEEP_INTERVAL_S = 2, KEEP_PROBES = 3, UNACKED_LIMIT_MS = 15000 };
+// A machine that is gone is found within KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES seconds by who only waits; by who has sent something, when
+// the kernel gives up repeating it. There is no TCP_USER_TIMEOUT: it would end the connection to a peer that lives and answers, but does not read
+// for so long, because it is stopped in a debugger or its driver is busy.
+enum { KEEP_IDLE_S = 5, KEEP_INTERVAL_S = 2, KEEP_PROBES = 3 };
 
 static void tune(int fd)
 {
@@ -31,7 +33,6 @@ static void tune(int fd)
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S},
         {IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_LIMIT_MS},
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);

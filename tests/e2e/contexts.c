@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several devices and contexts: has each thread its stack of contexts, belong handles and memory to their context, live primary contexts as
-// long as they are retained, and do copies between devices arrive?
+// Several devices and contexts: has each thread its stack of contexts, belong handles and memory to their
+// context, live primary contexts as long as they are retained, and do copies between devices arrive?
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,9 +122,11 @@ static void scopes(void)
     EXPECT(of == contexts[0]);
     unsigned count = WORDS, value = 9;
     void *parameters[] = {&words, &count, &value};
-    WANT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(other_fill, 40, 1, 1, 128, 1, 1, 0, stream, parameters, NULL));
+    WANT(CUDA_ERROR_INVALID_HANDLE,
+         cuLaunchKernel(other_fill, 40, 1, 1, 128, 1, 1, 0, stream, parameters, NULL));
     WANT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(fill, 40, 1, 1, 128, 1, 1, 0, NULL, parameters, NULL));
-    // Nor is a launch into a stream of another context than the current one; waiting for it and copying from there is.
+    // Nor is a launch into a stream of another context than the current one; waiting for it and copying from
+    // there is.
     WANT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(fill, 40, 1, 1, 128, 1, 1, 0, stream, parameters, NULL));
     CU(cuCtxPushCurrent(contexts[0]));
     WANT(CUDA_SUCCESS, cuLaunchKernel(fill, 40, 1, 1, 128, 1, 1, 0, stream, parameters, NULL));
@@ -170,9 +172,19 @@ static void peers(void)
     CU(cuMemcpyDtoH(got, far, sizeof got));
     EXPECT(e2e_is_filled(got, WORDS, 70));
     CU(cuMemsetD32(near, 0, WORDS));
-    CUDA_MEMCPY3D_PEER box = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = far, .srcPitch = 400, .srcHeight = 10, .srcContext = contexts[3],
-                              .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = near, .dstPitch = 400, .dstHeight = 10, .dstContext = contexts[0],
-                              .WidthInBytes = 400, .Height = 10, .Depth = 5};
+    CUDA_MEMCPY3D_PEER box = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                              .srcDevice = far,
+                              .srcPitch = 400,
+                              .srcHeight = 10,
+                              .srcContext = contexts[3],
+                              .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                              .dstDevice = near,
+                              .dstPitch = 400,
+                              .dstHeight = 10,
+                              .dstContext = contexts[0],
+                              .WidthInBytes = 400,
+                              .Height = 10,
+                              .Depth = 5};
     WANT(CUDA_SUCCESS, cuMemcpy3DPeer(&box));
     CU(cuCtxPopCurrent(NULL));
     CU(cuMemcpyDtoH(got, near, sizeof got));

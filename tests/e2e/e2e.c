@@ -29,10 +29,7 @@ void e2e_must(CUresult result, const char *file, int line, const char *call)
     exit(1);
 }
 
-static bool note(void)
-{
-    return atomic_fetch_add(&failures, 1) < SAID_MAX;
-}
+static bool note(void) { return atomic_fetch_add(&failures, 1) < SAID_MAX; }
 
 void e2e_want(CUresult wanted, CUresult result, int line, const char *call)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does every wrong call give the code that a driver gives, at the call where a driver gives it, and does what fails on the device surface at the
-// next call that waits, and stay where it is lasting?
+// Does every wrong call give the code that a driver gives, at the call where a driver gives it, and does what
+// fails on the device surface at the next call that waits, and stay where it is lasting?
 //
-// The codes are printed, so that a difference between the ways to a device shows in the output, and each has its expectation beside it.
+// The codes are printed, so that a difference between the ways to a device shows in the output, and each has
+// its expectation beside it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,8 @@ static CUdeviceptr memory;
 static CUstream stream;
 static uint8_t host[BYTES * 2];
 
-static CUresult launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared_bytes,
-                       CUstream s)
+static CUresult launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                       unsigned bz, unsigned shared_bytes, CUstream s)
 {
     unsigned count = 4, value = 1;
     void *parameters[] = {&memory, &count, &value};
@@ -86,14 +87,17 @@ static void launches(void)
     WANT(CUDA_ERROR_INVALID_VALUE, launch(small_blocks, 1, 1, 1, 65, 1, 1, 0, stream));
     WANT(CUDA_SUCCESS, launch(dynamic, 1, 1, 1, 16, 1, 1, 48 << 10, stream));
     WANT(CUDA_ERROR_INVALID_VALUE, launch(dynamic, 1, 1, 1, 16, 1, 1, (48 << 10) + 4, stream));
-    WANT(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(dynamic, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1 << 20));
-    WANT(CUDA_SUCCESS, cuFuncSetAttribute(dynamic, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 60 << 10));
+    WANT(CUDA_ERROR_INVALID_VALUE,
+         cuFuncSetAttribute(dynamic, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1 << 20));
+    WANT(CUDA_SUCCESS,
+         cuFuncSetAttribute(dynamic, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 60 << 10));
     WANT(CUDA_SUCCESS, launch(dynamic, 1, 1, 1, 16, 1, 1, 60 << 10, stream));
     WANT(CUDA_ERROR_INVALID_VALUE, launch(dynamic, 1, 1, 1, 16, 1, 1, (60 << 10) + 4, stream));
     WANT(CUDA_ERROR_INVALID_HANDLE, launch(NULL, 1, 1, 1, 32, 1, 1, 0, stream));
     WANT(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(fill, 1, 1, 1, 32, 1, 1, 0, stream, NULL, NULL));
     WANT(CUDA_SUCCESS, cuLaunchKernel(nothing, 1, 1, 1, 32, 1, 1, 0, stream, none, NULL));
-    WANT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, cuLaunchCooperativeKernel(nothing, 1 << 20, 1, 1, 1024, 1, 1, 0, stream, none));
+    WANT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+         cuLaunchCooperativeKernel(nothing, 1 << 20, 1, 1, 1024, 1, 1, 0, stream, none));
     CU(cuCtxPushCurrent(elsewhere));
     CU(cuStreamCreate(&theirs, 0));
     CU(cuCtxPopCurrent(NULL));
@@ -189,8 +193,14 @@ static void copies(void)
     CUdeviceptr p;
     void *pinned;
     size_t free_bytes, total_bytes, pitch;
-    CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = host, .srcPitch = 64, .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-                       .dstDevice = memory, .dstPitch = 64, .WidthInBytes = 65, .Height = 4};
+    CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+                       .srcHost = host,
+                       .srcPitch = 64,
+                       .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                       .dstDevice = memory,
+                       .dstPitch = 64,
+                       .WidthInBytes = 65,
+                       .Height = 4};
     printf("-- memory and copies\n");
     WANT(CUDA_ERROR_INVALID_VALUE, cuMemAlloc(&p, 0));
     WANT(CUDA_ERROR_INVALID_VALUE, cuMemAlloc(NULL, 100));
@@ -245,7 +255,8 @@ static void images(void)
         {"nothing", ""},
         {"words", "these are no kernels"},
         {"no target", ".version 7.5\n.visible .entry k() { ret; }\n"},
-        {"an unknown instruction", ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k() { frobnicate.u32 %r1; ret; }\n"},
+        {"an unknown instruction",
+         ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k() { frobnicate.u32 %r1; ret; }\n"},
         {"cut off", ".version 7.5\n.target sm_75\n.address_size 64\n.visible .entry k() {"},
     };
     CUmodule m;
@@ -262,7 +273,8 @@ static void images(void)
     CUresult r = cuLibraryLoadData(&l, bad[4].text, NULL, NULL, 0, NULL, NULL, 0);
     printf("library, cut off: %s\n", e2e_name(r));
     EXPECT(r == CUDA_ERROR_INVALID_PTX || r == CUDA_ERROR_INVALID_IMAGE);
-    WANT(CUDA_ERROR_FILE_NOT_FOUND, cuLibraryLoadFromFile(&l, "/nowhere/at/all.fatbin", NULL, NULL, 0, NULL, NULL, 0));
+    WANT(CUDA_ERROR_FILE_NOT_FOUND,
+         cuLibraryLoadFromFile(&l, "/nowhere/at/all.fatbin", NULL, NULL, 0, NULL, NULL, 0));
     WANT(CUDA_SUCCESS, cuCtxSynchronize());
 }
 

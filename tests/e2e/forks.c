@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does fork in the program behave as with a driver? A child of an initialised process has no CUDA and holds no connection, its end leaves the
-// parent's alone; a process that forks before it initialises has it in the child; a program that is executed inherits no descriptor.
+// Does fork in the program behave as with a driver? A child of an initialised process has no CUDA and holds
+// no connection, its end leaves the parent's alone; a process that forks before it initialises has it in the
+// child; a program that is executed inherits no descriptor.
 #include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 
 enum { WORDS = 1000 };
 
-// The sanitizers' allocators keep a lock that another thread holds at the moment of the fork; glibc's does not.
+// The sanitizers' allocators keep a lock that another thread holds at the moment of the fork; glibc's does
+// not.
 #if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
 enum { FORKS_WHILE_BUSY = 0 };
 #else
@@ -147,7 +149,10 @@ static void keep_busy(unsigned number)
             fflush(stdout);
             pid_t child = fork();
             if (!child)
-                _exit(cuInit(0) == CUDA_ERROR_NOT_INITIALIZED && cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED ? 0 : 9);
+                _exit(cuInit(0) == CUDA_ERROR_NOT_INITIALIZED &&
+                              cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED
+                          ? 0
+                          : 9);
             EXPECT(wait_for(child) == 0);
         }
         atomic_store(&stop, true);

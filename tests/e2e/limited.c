@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is a session that may have so many MiB of device memory (its argument) refused at the call that goes beyond, and free to go on below?
+// Is a session that may have so many MiB of device memory (its argument) refused at the call that goes
+// beyond, and free to go on below?
 #include <stdio.h>
 #include <stdlib.h>
 

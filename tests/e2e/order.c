@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do commands keep the order in which the program's threads issued them, and do copies from and to pageable and pinned memory see what CUDA
-// says they see?
+// Do commands keep the order in which the program's threads issued them, and do copies from and to pageable
+// and pinned memory see what CUDA says they see?
 //
-// Every try has data of its own, so that a command that comes too early or too late shows in the result, whatever the timing was.
+// Every try has data of its own, so that a command that comes too early or too late shows in the result,
+// whatever the timing was.
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ static void *pinned(size_t size_bytes)
     return at;
 }
 
-// --- hand-over: the first thread issues a command and wakes the second, which issues the one that must come after it
+// --- hand-over: the first thread issues a command and wakes the second, which issues the one that must come
+// after it
 
 static sem_t first_turn, second_turn;
 static CUstream shared_stream, other_stream;
@@ -231,10 +233,12 @@ static void pinned_chain(unsigned count, unsigned most, bool with_function)
     CU(cuMemFreeHost(out));
     CU(cuMemFree(from));
     CU(cuMemFree(to));
-    printf("chain through a pinned buffer of %u words%s: done\n", count, with_function ? ", with a host function" : "");
+    printf("chain through a pinned buffer of %u words%s: done\n", count,
+           with_function ? ", with a host function" : "");
 }
 
-// A synchronous copy from pinned memory is done when the call returns: any stream finds the data, and the buffer is free again.
+// A synchronous copy from pinned memory is done when the call returns: any stream finds the data, and the
+// buffer is free again.
 static void pinned_synchronous(void)
 {
     enum { COUNT = E2E_SIZE(200000, 50000) };
@@ -376,7 +380,8 @@ static void others_go_on(void)
     CU(cuLaunchHostFunc(held, hold_up, &hold));
     CU(cuMemcpyHtoDAsync(target, hold.words, 4, held));
     CU(cuEventRecord(behind, held));
-    while (sem_trywait(&hold.entered)) // calls that wait give Genie its chance, should it have no threads of its own
+    while (sem_trywait(
+        &hold.entered)) // calls that wait give Genie its chance, should it have no threads of its own
         EXPECT_CODE(CUDA_SUCCESS, cuStreamSynchronize(streams[0]));
     for (unsigned i = 0; i < tries; i++) {
         e2e_add(add, streams[i % 3], counts[i % 3], 1, 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the whole path hold what programs ask of it in number and size? Threads, streams and events, allocations, one very large allocation,
-// kernel parameters up to the limit, long names, large copies, boxes of odd sizes.
+// Does the whole path hold what programs ask of it in number and size? Threads, streams and events,
+// allocations, one very large allocation, kernel parameters up to the limit, long names, large copies, boxes
+// of odd sizes.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,16 +275,48 @@ static void box(size_t width, size_t height, size_t depth, size_t host_pitch, si
     memset(want, 0x5a, host_bytes);
     for (size_t z = 0; z < depth; z++)
         for (size_t y = 0; y < height; y++)
-            memcpy(want + (z * rows + y + 2) * host_pitch + x + 1, from + ((z + 1) * rows + y + 1) * host_pitch + x, width);
-    CUDA_MEMCPY3D up = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = from, .srcPitch = host_pitch, .srcHeight = rows, .srcXInBytes = x,
-                        .srcY = 1, .srcZ = 1, .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = a, .dstPitch = pitch, .dstHeight = height,
-                        .WidthInBytes = width, .Height = height, .Depth = depth};
-    CUDA_MEMCPY3D across = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = a, .srcPitch = pitch, .srcHeight = height,
-                            .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = b, .dstPitch = pitch_b, .dstHeight = height,
-                            .dstXInBytes = 333, .WidthInBytes = width, .Height = height, .Depth = depth};
-    CUDA_MEMCPY3D down = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = b, .srcPitch = pitch_b, .srcHeight = height, .srcXInBytes = 333,
-                          .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = to, .dstPitch = host_pitch, .dstHeight = rows, .dstXInBytes = x + 1,
-                          .dstY = 2, .WidthInBytes = width, .Height = height, .Depth = depth};
+            memcpy(want + (z * rows + y + 2) * host_pitch + x + 1,
+                   from + ((z + 1) * rows + y + 1) * host_pitch + x, width);
+    CUDA_MEMCPY3D up = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+                        .srcHost = from,
+                        .srcPitch = host_pitch,
+                        .srcHeight = rows,
+                        .srcXInBytes = x,
+                        .srcY = 1,
+                        .srcZ = 1,
+                        .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                        .dstDevice = a,
+                        .dstPitch = pitch,
+                        .dstHeight = height,
+                        .WidthInBytes = width,
+                        .Height = height,
+                        .Depth = depth};
+    CUDA_MEMCPY3D across = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                            .srcDevice = a,
+                            .srcPitch = pitch,
+                            .srcHeight = height,
+                            .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                            .dstDevice = b,
+                            .dstPitch = pitch_b,
+                            .dstHeight = height,
+                            .dstXInBytes = 333,
+                            .WidthInBytes = width,
+                            .Height = height,
+                            .Depth = depth};
+    CUDA_MEMCPY3D down = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                          .srcDevice = b,
+                          .srcPitch = pitch_b,
+                          .srcHeight = height,
+                          .srcXInBytes = 333,
+                          .dstMemoryType = CU_MEMORYTYPE_HOST,
+                          .dstHost = to,
+                          .dstPitch = host_pitch,
+                          .dstHeight = rows,
+                          .dstXInBytes = x + 1,
+                          .dstY = 2,
+                          .WidthInBytes = width,
+                          .Height = height,
+                          .Depth = depth};
     CU(cuMemcpy3D(&up));
     CU(cuMemcpy3DAsync(&across, NULL));
     CU(cuMemcpy3D(&down));
@@ -297,7 +330,8 @@ static void box(size_t width, size_t height, size_t depth, size_t host_pitch, si
 
 static void plane(size_t width, size_t height, size_t host_pitch)
 {
-    uint8_t *from = malloc(host_pitch * height), *to = malloc(host_pitch * height), *want = malloc(host_pitch * height);
+    uint8_t *from = malloc(host_pitch * height), *to = malloc(host_pitch * height),
+            *want = malloc(host_pitch * height);
     CUdeviceptr a;
     size_t pitch;
     CUstream stream;
@@ -308,10 +342,22 @@ static void plane(size_t width, size_t height, size_t host_pitch)
     memset(want, 0xa5, host_pitch * height);
     for (size_t y = 0; y < height; y++)
         memcpy(want + y * host_pitch, from + y * host_pitch, width);
-    CUDA_MEMCPY2D up = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = from, .srcPitch = host_pitch, .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-                        .dstDevice = a, .dstPitch = pitch, .WidthInBytes = width, .Height = height};
-    CUDA_MEMCPY2D down = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = a, .srcPitch = pitch, .dstMemoryType = CU_MEMORYTYPE_HOST,
-                          .dstHost = to, .dstPitch = host_pitch, .WidthInBytes = width, .Height = height};
+    CUDA_MEMCPY2D up = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+                        .srcHost = from,
+                        .srcPitch = host_pitch,
+                        .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                        .dstDevice = a,
+                        .dstPitch = pitch,
+                        .WidthInBytes = width,
+                        .Height = height};
+    CUDA_MEMCPY2D down = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                          .srcDevice = a,
+                          .srcPitch = pitch,
+                          .dstMemoryType = CU_MEMORYTYPE_HOST,
+                          .dstHost = to,
+                          .dstPitch = host_pitch,
+                          .WidthInBytes = width,
+                          .Height = height};
     CU(cuMemcpy2DAsync(&up, stream));
     memset(from, 0, host_pitch * height);
     CU(cuMemcpy2DAsync(&down, stream));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a program where the kernel refuses io_uring, as the seccomp profiles of containers do: deny_uring PROGRAM [ARGUMENT...].
+// Runs a program where the kernel refuses io_uring, as the seccomp profiles of containers do: deny_uring
+// PROGRAM [ARGUMENT...].
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

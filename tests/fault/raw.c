@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client that breaks the protocol: raw ADDRESS WHAT [COUNT]. (And a server that does: raw listen TEXT.) It prints how the server answers, one line: "refused: STATUS TEXT", "closed",
-// "goodbye: TEXT" or "silent". Which violations there are is in the table below; remoting/WIRE.md says what each has to bring.
+// A client that breaks the protocol: raw ADDRESS WHAT [COUNT]. It prints how the server answers, one line:
+// "refused: STATUS TEXT", "closed", "goodbye: TEXT" or "silent". Which violations there are is in the table
+// below; remoting/WIRE.md section 7 says what each has to bring. And a server that nobody should mistake for
+// one of ours: raw listen TEXT.
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -74,7 +76,8 @@ static int hear(int fd)
         printf("silent\n");
     else if (n == 0)
         printf("closed\n");
-    else if (more <= 0 || get(fd, body, (size_t)more) != more || gn_welcome_decode(body, (size_t)more, &welcome))
+    else if (more <= 0 || get(fd, body, (size_t)more) != more ||
+             gn_welcome_decode(body, (size_t)more, &welcome))
         printf("an answer that makes no sense\n");
     else if (welcome.status)
         printf("refused: %d %s\n", welcome.status, welcome.text);
@@ -86,8 +89,12 @@ static int hear(int fd)
 static struct gn_hello hello_of_ours(void)
 {
     const char *token = getenv("GENIE_TOKEN");
-    struct gn_hello h = {.version_low = GN_WIRE_VERSION, .version_high = GN_WIRE_VERSION, .wire_digest = gn_wire_digest,
-                         .ring_bytes = 1 << 20, .process_id = (uint32_t)getpid(), .program = "raw"};
+    struct gn_hello h = {.version_low = GN_WIRE_VERSION,
+                         .version_high = GN_WIRE_VERSION,
+                         .wire_digest = gn_wire_digest,
+                         .ring_bytes = 1 << 20,
+                         .process_id = (uint32_t)getpid(),
+                         .program = "raw"};
     snprintf(h.token, sizeof h.token, "%s", token ? token : "");
     return h;
 }
@@ -167,12 +174,14 @@ static void short_hello(void)
 }
 static void malformed_hello(void)
 {
-    uint64_t bytes[10] = {GN_WIRE_MAGIC, 64, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    uint64_t bytes[10] = {GN_WIRE_MAGIC, 64,         UINT64_MAX, UINT64_MAX, UINT64_MAX,
+                          UINT64_MAX,    UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
     send_and_hear(bytes, sizeof bytes, false);
 }
 static void silence(void) { send_and_hear(NULL, 0, false); }
 
-static void half_open(void) // all at once as far as the descriptors reach, and what is over at the end closed by both
+static void
+half_open(void) // all at once as far as the descriptors reach, and what is over at the end closed by both
 {
     static int fds[HALF_OPEN_MAX];
     int count = 0, most = (int)sysconf(_SC_OPEN_MAX) - 50;
@@ -212,7 +221,8 @@ static void hear_end(int fd)
             printf("silent\n");
             return;
         }
-        if (n != sizeof m || m.size_bytes > sizeof body || get(fd, body, gn_pad8(m.size_bytes)) != (ssize_t)gn_pad8(m.size_bytes)) {
+        if (n != sizeof m || m.size_bytes > sizeof body ||
+            get(fd, body, gn_pad8(m.size_bytes)) != (ssize_t)gn_pad8(m.size_bytes)) {
             printf("closed\n");
             return;
         }
@@ -275,13 +285,15 @@ static void cut_off(void)
     close(fd);
 }
 
-// Not a client: a listener on loopback that answers everybody with `text`, and says nothing more. Prints its address.
+// Not a client: a listener on loopback that answers everybody with `text`, and says nothing more. Prints its
+// address.
 static int listen_and_say(const char *text)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, size) || listen(fd, 5) || getsockname(fd, (struct sockaddr *)&at, &size))
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, size) || listen(fd, 5) ||
+        getsockname(fd, (struct sockaddr *)&at, &size))
         return 1;
     printf("127.0.0.1:%d\n", ntohs(at.sin_port));
     fflush(stdout);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program to be killed, or to lose its server. It says "ready" when it is in the state that its argument names, so that a script knows when
-// to strike, and then what the calls give.
+// A program to be killed, or to lose its server. It says "ready" when it is in the state that its argument
+// names, so that a script knows when to strike, and then what the calls give.
 //   once       computes a little and ends
 //   seconds N  computes for N seconds, then ends
 //   forever    computes until a call fails
 //   hang       waits for a kernel that the mock never ends (GENIE_MOCK=hang=5)
-//   hangs      the same with a thread that waits, one that copies from the device, one that allocates, one that uploads
-//   idle       makes no call until a line comes on stdin, then one
+//   hangs      the same with a thread that waits, one that copies from the device, one that allocates, one
+//   that uploads idle       makes no call until a line comes on stdin, then one
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

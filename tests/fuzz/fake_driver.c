@@ -69,8 +69,10 @@ static void pause_a_little(void)
 void fake_reset(void)
 {
     memset(contexts, 0, sizeof contexts);
-    for (unsigned i = 0; i < stream_count; i++)
-        streams[i].alive = streams[i].count = 0;
+    for (unsigned i = 0; i < stream_count; i++) {
+        streams[i].alive = false;
+        streams[i].count = 0;
+    }
     for (unsigned i = 0; i < event_count; i++)
         events[i].alive = false;
     context_count = stream_count = event_count = 0;

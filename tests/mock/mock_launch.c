@@ -95,8 +95,8 @@ static CUresult run_launch(struct mock_op *op)
         return CUDA_SUCCESS;
     CUresult code = r == -EFAULT ? code_of(&fault) : CUDA_ERROR_LAUNCH_FAILED;
     if (code != CUDA_SUCCESS)
-        mock_say("%s: error %d at text %u, line %u, address 0x%llx, block (%u,%u,%u), thread (%u,%u,%u)", l->name, (int)code,
-                 fault.unit + 1, fault.line, (unsigned long long)fault.address, fault.block[0], fault.block[1], fault.block[2],
+        mock_say("%s: error %d at line %u of text %u, address 0x%llx, block (%u,%u,%u), thread (%u,%u,%u)", l->name, (int)code,
+                 fault.line, fault.unit + 1, (unsigned long long)fault.address, fault.block[0], fault.block[1], fault.block[2],
                  fault.thread[0], fault.thread[1], fault.thread[2]);
     return code;
 }

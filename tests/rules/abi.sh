@@ -20,8 +20,10 @@ diff <(sort remoting/cuda_symbols_13_0.txt) <(printf '%s\n' "$exported") >"$scra
 say $? "the shim exports exactly the 637 symbols of the driver" "$scratch/log"
 diff docs/COVERAGE.md build/gen/COVERAGE.md >"$scratch/log"
 say $? "docs/COVERAGE.md is what the table says (else: cp build/gen/COVERAGE.md docs/)" "$scratch/log"
-bash bench/apps/make_ptx.sh --verify bench/apps/llm_kernels.cu bench/apps/llm_kernels.ptx >"$scratch/log" 2>&1
-say $? "the committed PTX was made from its source" "$scratch/log"
+for cu in bench/apps/llm_kernels.cu tests/e2e/kernels.cu; do
+    bash bench/apps/make_ptx.sh --verify "$cu" "${cu%.cu}.ptx" >"$scratch/log" 2>&1
+    say $? "the PTX committed beside $cu was made from it" "$scratch/log"
+done
 
 if ! grep -q '#define CUDA_VERSION 13000' "$include/cuda.h" 2>/dev/null; then
     for what in "every signature is that of cuda.h" "every enumerator has cuda.h's value" "every structure has cuda.h's layout"; do
