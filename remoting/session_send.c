@@ -437,12 +437,13 @@ int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op,
                             size_t size_bytes, int32_t *code)
 {
     _Atomic uint32_t sent = 0;
-    struct posting p = {.context = context, .op = op, .args = args, .payload = data, .payload_bytes = size_bytes, .sent = &sent};
+    struct posting p = {.context = context, .op = op, .args = args, .payload = data, .payload_bytes = size_bytes};
     *code = 0;
     if (size_bytes > s->chunk_bytes)
         return -EMSGSIZE;
     if (s->config.confirm_posts)
         return post_confirmed(s, &p, code);
+    p.sent = &sent; // not before: a reply can be here before the thread that sent the payload has come to write this word
     int error = enqueue(s, &p);
     if (error || size_bytes <= GN_SMALL_PAYLOAD_BYTES)
         return error;

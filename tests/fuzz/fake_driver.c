@@ -53,7 +53,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct context contexts[CONTEXTS];
 static struct stream streams[STREAMS]; // the first two of each context are its default streams
 static struct event events[EVENTS];
-static unsigned context_count, stream_count, event_count;
+static _Atomic unsigned context_count, stream_count, event_count; // grow under the lock
 static uint8_t memory[FAKE_MEMORY_BYTES];
 static size_t memory_used;
 static uint8_t *pinned;

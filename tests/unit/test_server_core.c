@@ -187,11 +187,17 @@ static void counts_never_go_back(void **state)
 // More copies of several pieces than there are slots: none may wait with a slot in its hand.
 static void all_readers_get_through(void **state)
 {
-    enum { READERS = 3 * GN_READ_SLOTS, BYTES = 3 * CHUNK };
-    uint64_t first = sequence + 1, bytes[READERS] = {0};
+    enum { READERS = 2 * (GN_READ_SLOTS + GN_OUT_SLOTS), BYTES = 3 * CHUNK };
+    struct timespec moment = {.tv_nsec = 50000000};
+    uint64_t bytes[READERS] = {0};
     (void)state;
+    SEND(host_function, .stream = STREAM, .token = 6); // until they all wait
+    uint64_t first = sequence + 1;
     for (uint64_t i = 0; i < READERS; i++)
         SEND(read, .stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = BYTES, .rows = 1, .slices = 1, .transfer = i);
+    receive_kind(GN_MESSAGE_HOST);
+    nanosleep(&moment, NULL);
+    send_control(GN_CONTROL_HOST_DONE, 6, true);
     for (int done = 0; done < READERS;) {
         struct gn_message m = receive();
         if (m.kind == GN_MESSAGE_DATA) {
@@ -248,10 +254,14 @@ static void what_a_lost_context_owes_is_ended(void **state)
     SEND(write_pull, .stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = 8, .rows = 1, .slices = 1, .transfer = 42);
     SEND(write_pull, .stream = 1, .address = FAKE_MEMORY_BASE, .width_bytes = 8, .rows = 1, .slices = 1, .transfer = 43);
     SEND(host_function, .stream = STREAM, .token = 2);
-    assert_int_equal(receive_kind(GN_MESSAGE_HOST).id, 1);
-    assert_int_equal(receive_kind(GN_MESSAGE_PULL).id, 43);
-    SEND(memory_alloc, .size_bytes = 1); // all are in their streams
-    receive_kind(GN_MESSAGE_REPLY);
+    SEND(memory_alloc, .size_bytes = 1); // behind it all are in their streams
+    for (unsigned seen = 0; seen != 7;) {
+        struct gn_message m = receive();
+        assert_int_equal(m.code, 0);
+        assert_true(m.kind != GN_MESSAGE_HOST || m.id == 1);
+        assert_true(m.kind != GN_MESSAGE_PULL || m.id == 43);
+        seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_PULL ? 2 : m.kind == GN_MESSAGE_REPLY ? 4 : 0;
+    }
     gn_due_lock(&w);
     CUcontext context = gn_due_first(&w)->context;
     gn_due_unlock(&w);
@@ -288,9 +298,43 @@ static void a_starved_client_is_told(void **state)
         for (int i = 0; i < round % 5; i++)
             SEND(cuEventRecord, .hEvent = EVENT, .hStream = 1);
         send_control(GN_CONTROL_STARVED, 0, false);
-        while (receive().acked_bytes < position) // asks again whenever it was not enough, as the real one does
-            send_control(GN_CONTROL_STARVED, 0, false);
+        bool told = false, called = false;
+        while (!told || !called) {
+            struct gn_message m = receive();
+            assert_int_not_equal(m.kind, GN_MESSAGE_GOODBYE);
+            called = called || m.kind == GN_MESSAGE_HOST;
+            told = told || m.acked_bytes == position;
+            if (!told) // asks again whenever it was not enough, as the real one does
+                send_control(GN_CONTROL_STARVED, 0, false);
+        }
         send_control(GN_CONTROL_HOST_DONE, 9, true);
+    }
+}
+
+// It waits for a slot and knows all else already: a message that says nothing new does not help it.
+static void a_client_that_starves_for_a_slot_is_told(void **state)
+{
+    static const uint8_t payload[CHUNK];
+    (void)state;
+    for (uint32_t round = 1; round <= 20; round++) {
+        SEND(host_function, .stream = STREAM, .token = round);
+        send_command(GN_OP_write,
+                     &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
+                     GN_COMMAND_PAYLOAD);
+        send_bytes(payload, CHUNK);
+        SEND(memory_alloc, .size_bytes = 1);
+        for (unsigned seen = 0; seen != 3;) {
+            struct gn_message m = receive();
+            seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_REPLY ? 2 : 0;
+        }
+        SEND(memory_alloc, .size_bytes = 1); // its reply tells of all that came before
+        receive_kind(GN_MESSAGE_REPLY);
+        send_control(GN_CONTROL_STARVED, 0, false);
+        struct timespec moment = {.tv_nsec = 1000000};
+        nanosleep(&moment, NULL);
+        send_control(GN_CONTROL_HOST_DONE, round, true);
+        while (receive().freed_large != round)
+            ;
     }
 }
 
@@ -319,6 +363,7 @@ int main(void)
         TEST(a_host_function_in_no_stream_is_told_of),
         TEST(what_a_lost_context_owes_is_ended),
         TEST(a_starved_client_is_told),
+        TEST(a_client_that_starves_for_a_slot_is_told),
         TEST(a_confirmed_command_has_its_own_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
