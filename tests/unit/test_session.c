@@ -20,6 +20,7 @@
 #include "remoting/session.h"
 
 enum { CHUNK = 64 << 10, WINDOW = 4 * CHUNK };
+enum { SILENT = 10, LATE_DATA, PULLS, GOODBYE };
 
 struct server { // what the played server does
     struct gn_link *link;
@@ -30,7 +31,7 @@ struct server { // what the played server does
     uint64_t per_thread[16];
     bool disorder, starved;
     uint64_t payload_bytes, payload_sum;
-    uint32_t lie;                  // kind of malformed answer to give to the next sync
+    _Atomic uint32_t lie;          // kind of malformed answer to give to the next sync; SILENT, LATE_DATA, PULLS
     int hang_up_after;             // sync commands; 0: never
     int syncs;
 };
@@ -74,6 +75,35 @@ static int answer_sync(struct server *s, uint16_t op, const uint8_t *body, size_
     struct gn_message m = {.kind = GN_MESSAGE_REPLY, .id = s->sequence};
     if (s->hang_up_after && ++s->syncs >= s->hang_up_after)
         return -1;
+    if (s->lie == SILENT)
+        return 0;
+    if (s->lie == LATE_DATA) { // bytes for a read whose reply has gone out
+        struct gn_args_read a;
+        struct gn_cursor c = gn_cursor_over((void *)(uintptr_t)body, size);
+        struct gn_message frames[2] = {{.kind = GN_MESSAGE_REPLY, .id = s->sequence}, {.kind = GN_MESSAGE_DATA, .size_bytes = 8}};
+        uint8_t both[sizeof frames + 8] = {0};
+        if (!gn_codecs[op].decode(&c, &a))
+            return -1;
+        frames[1].id = a.transfer;
+        memcpy(both, frames, sizeof frames);
+        memset(both + sizeof frames, 0xbb, 8);
+        return write_all(s->link, both, sizeof both);
+    }
+    if (s->lie == PULLS) { // asks for the first transfer's bytes again and again, and takes none
+        for (int i = 0; i < 5000; i++) {
+            struct {
+                struct gn_message m;
+                uint64_t length;
+            } pull = {{.kind = GN_MESSAGE_PULL, .id = 1ull << 32, .size_bytes = 8}, CHUNK};
+            if (write_all(s->link, &pull, sizeof pull))
+                return -1;
+        }
+        return 0;
+    }
+    if (s->lie == GOODBYE) {
+        m = (struct gn_message){.kind = GN_MESSAGE_GOODBYE, .size_bytes = 8};
+        return write_all(s->link, &m, sizeof m) || write_all(s->link, "go\033[1m\n", 8);
+    }
     if (s->lie == 1)
         m.kind = 99;
     else if (s->lie == 2)
@@ -378,6 +408,87 @@ static void test_link_breaks_anywhere(void **state)
     }
 }
 
+static void *ask_in_vain(void *session)
+{
+    uint64_t value;
+    ask_info(session, &value);
+    pthread_testcancel();
+    return NULL;
+}
+
+// A thread that is cancelled while it receives for all leaves in order: the others are served.
+static void test_cancelled(void **state)
+{
+    (void)state;
+    struct server s = {.lie = SILENT};
+    struct gn_session *session = start(&s, NULL, true);
+    pthread_t thread;
+    uint64_t value;
+    void *result;
+    assert_int_equal(pthread_create(&thread, NULL, ask_in_vain, session), 0);
+    usleep(20000);
+    pthread_cancel(thread);
+    usleep(20000);
+    s.lie = 0;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(ask_info(session, &value), 0);
+    s.link->ops->shut(s.link);
+    pthread_join(thread, &result);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    stop(&s, session);
+}
+
+// Memory of a read is the program's again when the reply is here, whatever the server sends.
+static void test_late_data(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        struct server s = {.lie = LATE_DATA};
+        struct gn_session *session = start(&s, NULL, true);
+        uint8_t *to = calloc(1, 8);
+        struct gn_box box = {.base = to, .pitch_bytes = 8, .slice_bytes = 8, .width_bytes = 8, .rows = 1, .slices = 1};
+        struct gn_args_read a = {.width_bytes = 8, .rows = 1, .slices = 1};
+        struct gn_latched latched;
+        int32_t code;
+        uint64_t value;
+        assert_int_equal(gn_session_read(session, 0, &a, &box, &code, &latched), 0);
+        assert_int_equal(*to, 0);
+        free(to);
+        s.lie = 0;
+        assert_int_equal(ask_info(session, &value), -ENOTCONN);
+        stop(&s, session);
+    }
+}
+
+static void test_pulls_are_bounded(void **state)
+{
+    (void)state;
+    struct server s = {.lie = PULLS};
+    struct gn_session *session = start(&s, NULL, true);
+    size_t size = (size_t)5000 * CHUNK; // so that the transfer does not end before the bound is reached
+    uint8_t *pinned = calloc(1, size);
+    struct gn_box box = {.base = pinned, .pitch_bytes = size, .slice_bytes = size, .width_bytes = size, .rows = 1, .slices = 1};
+    struct gn_args_write_pull a = {.width_bytes = size, .rows = 1, .slices = 1};
+    int32_t code;
+    uint64_t value;
+    assert_int_equal(gn_session_write_pull(session, 0, &a, &box, &code), 0);
+    assert_int_equal(ask_info(session, &value), -ENOTCONN);
+    assert_non_null(strstr(gn_session_over(session), "more of pinned buffers"));
+    stop(&s, session);
+    free(pinned);
+}
+
+static void test_goodbye_is_plain_text(void **state)
+{
+    (void)state;
+    struct server s = {.lie = GOODBYE};
+    struct gn_session *session = start(&s, NULL, true);
+    uint64_t value;
+    assert_int_equal(ask_info(session, &value), -ENOTCONN);
+    assert_string_equal(gn_session_over(session), "the server ended the session: go?[1m?");
+    stop(&s, session);
+}
+
 static void test_frame_too_large(void **state)
 {
     (void)state;
@@ -414,6 +525,10 @@ int main(void)
         cmocka_unit_test(test_server_lies),
         cmocka_unit_test(test_server_dies),
         cmocka_unit_test(test_link_breaks_anywhere),
+        cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_late_data),
+        cmocka_unit_test(test_pulls_are_bounded),
+        cmocka_unit_test(test_goodbye_is_plain_text),
         cmocka_unit_test(test_frame_too_large),
         cmocka_unit_test(test_bad_ring),
     };
