@@ -23,12 +23,13 @@ per_step() {
         awk -v n=$((many - few)) '{print $1, ($2 - $3) / n}' >"$lib_scratch/per_step"
     cat "$lib_scratch/per_step"
 }
-# 36 launches and a copy a step: at most 6 sends and receives together, at most 3 wake-ups (the sender's, once an idle period, and the
-# program's own clock reads need no system call), and nothing of another kind more than now and then.
+# 36 launches and a copy a step. On a quiet machine that is 2 sends and receives and 2 wake-ups; strace beside busy neighbours stretches a step
+# over several idle periods of the sender, so the bound is a third of what a call for each launch would make. Nothing of another kind may
+# appear more than now and then.
 bounded_step() {
     cat "$lib_scratch/per_step"
-    awk '$1 == "io_uring_enter" && $2 > 8 {bad = 1}
-         $1 == "futex_wake" && $2 > 3 {bad = 1}
+    awk '$1 == "io_uring_enter" && $2 > 12 {bad = 1}
+         $1 == "futex_wake" && $2 > 12 {bad = 1}
          $1 != "io_uring_enter" && $1 != "futex_wake" && $1 != "futex" && $2 > 0.5 {bad = 1}
          END {exit bad}' "$lib_scratch/per_step"
 }
