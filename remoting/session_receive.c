@@ -353,13 +353,14 @@ void *session_receiver(void *session)
         bool due = atomic_load(&s->async_due) > 0 || hung_up;
         if (due && !s->receiving) {
             receive_due(s);
-            if (atomic_load(&s->async_due) <= 0)
-                pass_role(s);
         } else if (due) { // somebody receives, and will wake this thread when leaving
             pthread_mutex_unlock(&s->receive_lock);
             gn_futex_wait(&s->receiver_word, word, 100000000);
             pthread_mutex_lock(&s->receive_lock);
         } else {
+            // Not decided before, by another look at what is due: a host function that ends meanwhile takes its part away without the lock.
+            if (!s->receiving)
+                pass_role(s);
             s->watching = true;
             pthread_mutex_unlock(&s->receive_lock);
             int result = s->link->ops->watch(s->link);
