@@ -144,6 +144,8 @@ CUresult gn_answered(struct gn_call *c, unsigned op, int status, int32_t code,
     if (latched->code)
         take_note(c, latched);
     bool may_tell = gn_api[c->op].flags & GN_API_ASYNC;
+    if (code && gn_error_is_sticky((CUresult)latched->code))
+        code = latched->code; // the command found its object missing because the context was lost before
     if (code || !may_tell)
         tell_later(c, latched->code);
     if (code) {
