@@ -13,6 +13,7 @@
 
 #include "tests/mock/mock_arena.h"
 #include "tests/mock/mock_sched.h"
+#include "tests/mock/mock_stamp.h"
 #include "tests/mock/mock_state.h"
 
 struct mock_driver mock;
@@ -78,6 +79,12 @@ static void load(void)
             fprintf(stderr, "GENIE_MOCK: log: %s: %s\n", mock.options.log_path, strerror(errno));
             load_result = CUDA_ERROR_INVALID_VALUE;
         }
+    }
+    r = mock.options.stamp_path[0] ? mock_stamps_open(mock.options.stamp_path) : 0;
+    if (r) {
+        fprintf(stderr, "GENIE_MOCK: stamp: %s: %s\n", mock.options.stamp_path,
+                r == -EPROTO ? "the file is not one of stamps" : strerror(-r));
+        load_result = CUDA_ERROR_INVALID_VALUE;
     }
     pthread_atfork(NULL, NULL, forked);
 }

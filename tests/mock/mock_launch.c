@@ -11,6 +11,7 @@
 #include "tests/mock/mock_occupancy.h"
 #include "tests/mock/mock_print.h"
 #include "tests/mock/mock_sched.h"
+#include "tests/mock/mock_stamp.h"
 #include "tests/mock/mock_stream.h"
 
 struct shape { // of a launch
@@ -214,6 +215,8 @@ static CUresult submit(const struct mock_function *f, const struct shape *shape,
     }
     mock.launches++;
     mock.skipped_launches += !f->func;
+    if (mock_stamps)
+        mock_stamp_launch();
     bool hangs = mock.launches == mock.options.hang_launch;
     l->op = (struct mock_op){.lane = hangs ? MOCK_LANE_NEVER : MOCK_LANE_WORK, .run = run_launch,
                              .release = mock_op_free, .duration_ns = mock.options.kernel_ns};

@@ -146,13 +146,16 @@ static int set_fall_off(struct parser *p, const char *v)
     return number(p, v, 1, UINT64_MAX, false, &p->options->fall_off_call);
 }
 
-static int set_log(struct parser *p, const char *v)
+static int file(struct parser *p, const char *v, char path[MOCK_OPTION_BYTES_MAX])
 {
     if (!*v)
         return refuse(p, "a file name is missing");
-    snprintf(p->options->log_path, sizeof p->options->log_path, "%s", v);
+    snprintf(path, MOCK_OPTION_BYTES_MAX, "%s", v);
     return 0;
 }
+
+static int set_log(struct parser *p, const char *v) { return file(p, v, p->options->log_path); }
+static int set_stamp(struct parser *p, const char *v) { return file(p, v, p->options->stamp_path); }
 
 static int set_fail(struct parser *p, const char *v)
 {
@@ -188,7 +191,7 @@ static const struct key {
     {"devices", set_devices}, {"mem", set_mem},   {"sms", set_sms},   {"sm", set_sm},
     {"threads", set_threads}, {"exec", set_exec}, {"sass", set_sass}, {"kernel_us", set_kernel_us},
     {"copy_gbps", set_copy_gbps}, {"fail", set_fail}, {"hang", set_hang}, {"fall_off", set_fall_off},
-    {"leaks", set_leaks},     {"log", set_log},   {"verbose", set_verbose},
+    {"leaks", set_leaks},     {"log", set_log},   {"stamp", set_stamp}, {"verbose", set_verbose},
 };
 
 static int pair(struct parser *p, char *text)
@@ -202,7 +205,7 @@ static int pair(struct parser *p, char *text)
         if (!strcmp(keys[i].name, text))
             return keys[i].set(p, value);
     return refuse(p, "no such key (devices, mem, sms, sm, threads, exec, sass, kernel_us, copy_gbps, fail, hang, "
-                     "fall_off, leaks, log, verbose)");
+                     "fall_off, leaks, log, stamp, verbose)");
 }
 
 static void defaults(struct mock_options *o)

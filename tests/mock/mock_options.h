@@ -29,7 +29,7 @@ struct mock_options {
     uint64_t hang_launch, fall_off_call; // 0: never
     struct mock_fault faults[MOCK_FAULTS_MAX];
     unsigned fault_count;
-    char log_path[MOCK_OPTION_BYTES_MAX];
+    char log_path[MOCK_OPTION_BYTES_MAX], stamp_path[MOCK_OPTION_BYTES_MAX];
 };
 
 // Reads `text` (NULL or "": all defaults) into *options. 0, or -EINVAL with one line in `error` that names the key and what it takes.

@@ -36,7 +36,7 @@ static void every_key_is_read(void **unused)
 {
     (void)unused;
     const char *text = "devices=3,mem=512M,sms=4,sm=75,threads=2,exec=off,sass=skip,kernel_us=1.5,copy_gbps=25,"
-                       "fail=cuMemAlloc_v2:2:2,fail=cuInit:1:999,hang=7,fall_off=100,leaks=1,verbose=1,log=/tmp/x";
+                       "fail=cuMemAlloc_v2:2:2,fail=cuInit:1:999,hang=7,fall_off=100,leaks=1,verbose=1,log=/tmp/x,stamp=/tmp/y";
     assert_int_equal(mock_options_parse(&o, text, error, sizeof error), 0);
     assert_int_equal(o.devices, 3);
     assert_int_equal(o.mem_bytes, 512 << 20);
@@ -57,6 +57,7 @@ static void every_key_is_read(void **unused)
     assert_int_equal(o.fall_off_call, 100);
     assert_true(o.leaks && o.verbose);
     assert_string_equal(o.log_path, "/tmp/x");
+    assert_string_equal(o.stamp_path, "/tmp/y");
 }
 
 static void sizes_have_units(void **unused)
@@ -88,7 +89,7 @@ static void what_is_wrong_is_named(void **unused)
         {"copy_gbps=fast", "copy_gbps"},  {"fail=cuMemAlloc_v2", "fail"},   {"fail=cuMemAlloc_v2:1", "fail"},
         {"fail=cuMemAlloc_v2:0:2", "fail"}, {"fail=cuNothing:1:2", "cuNothing"}, {"fail=cuInit:1:0", "fail"},
         {"hang=0", "hang"},               {"fall_off=0", "fall_off"},       {"leaks=2", "leaks"},
-        {"log=", "log"},                  {"devices=1,,sms=2,oops=1", "oops"}, {"verbose=on", "verbose"},
+        {"log=", "log"}, {"stamp=", "stamp"},                  {"devices=1,,sms=2,oops=1", "oops"}, {"verbose=on", "verbose"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (mock_options_parse(&o, cases[i].text, error, sizeof error) != -EINVAL)

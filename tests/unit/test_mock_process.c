@@ -5,6 +5,9 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+
+#include "tests/mock/mock_stamp.h"
 
 static struct fixture f;
 
@@ -269,6 +272,45 @@ static void calls_are_logged(void **unused)
                               "cuCtxSynchronize 0\ncuLaunchKernel 0\ncuMemFree_v2 1\n");
 }
 
+static void refused_body(void) { EXPECT(cuInit(0), CUDA_ERROR_INVALID_VALUE); }
+
+static struct mock_stamps *stamps; // the test's view of the children's file
+
+static void stamped_body(void)
+{
+    f = set_up();
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t n = atomic_load(&stamps->launches), before = now_ns();
+        OK(add(&f, f.word, 1, NULL));
+        EXPECT(atomic_load(&stamps->launches), n + 1);
+        uint64_t at = atomic_load(&stamps->launch_ns[n % MOCK_STAMPS]);
+        TRUE(at >= before && at <= now_ns());
+    }
+    EXPECT(cuLaunchKernel(f.add, 0, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL), CUDA_ERROR_INVALID_VALUE); // no launch, no stamp
+    OK(cuCtxSynchronize());
+}
+
+// Two drivers share a file; what is no such file is refused.
+static void launches_are_stamped(void **unused)
+{
+    (void)unused;
+    char path[] = "/tmp/mock_stamp_XXXXXX", options[100];
+    int fd = mkstemp(path);
+    snprintf(options, sizeof options, "stamp=%s", path);
+    assert_int_equal(ftruncate(fd, sizeof *stamps), 0);
+    stamps = mmap(NULL, sizeof *stamps, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(stamps != MAP_FAILED);
+    assert_non_null(strstr(output_of(options, STDERR_FILENO, refused_body), "the file is not one of stamps"));
+    assert_int_equal(ftruncate(fd, 0), 0);
+    for (unsigned i = 0; i < 2; i++)
+        in_child(options, stamped_body);
+    assert_true(stamps->magic == MOCK_STAMPS_MAGIC && stamps->capacity == MOCK_STAMPS);
+    assert_int_equal(atomic_load(&stamps->launches), 6);
+    munmap(stamps, sizeof *stamps);
+    close(fd);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +318,7 @@ int main(void)
         cmocka_unit_test(dlclose_is_harmless),    cmocka_unit_test(device_printf_keeps_order),
         cmocka_unit_test(many_threads_are_fine),  cmocka_unit_test(leaks_are_reported),
         cmocka_unit_test(faults_are_explained),   cmocka_unit_test(calls_are_logged),
+        cmocka_unit_test(launches_are_stamped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
