@@ -19,6 +19,18 @@
 // for so long, because it is stopped in a debugger or its driver is busy.
 enum { KEEP_IDLE_S = 5, KEEP_INTERVAL_S = 2, KEEP_PROBES = 3 };
 
+// On a short way a pacing congestion control (BBR, a distribution's default now and then) costs a third of the bandwidth and nothing is gained:
+// cubic there, the system's choice on long ways. The kernel knows the round trip from the handshake.
+enum { SHORT_WAY_US = 1000 };
+
+static void choose_congestion_control(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) && size >= offsetof(struct tcp_info, tcpi_rttvar) && info.tcpi_rtt < SHORT_WAY_US)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", sizeof "cubic" - 1); // a kernel without it keeps its own
+}
+
 static void tune(int fd)
 {
     struct sockaddr_storage at;
@@ -36,6 +48,7 @@ static void tune(int fd)
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+    choose_congestion_control(fd);
 }
 
 int gn_link_open(struct gn_link **link, int fd, int plain, int *fell_back)
