@@ -12,7 +12,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are sent as they lie in memory");
 
 #define GN_WIRE_MAGIC   0x00313045494e4547ull // in memory: "GENIE01", NUL; a connection that begins otherwise is not Genie
-#define GN_WIRE_VERSION 1u
+#define GN_WIRE_VERSION 2u
 
 enum {
     GN_COMMAND_BYTES_MAX = 48 << 10, // a command without payload: 32,764 bytes of kernel parameters, attributes and names fit

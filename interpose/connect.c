@@ -15,7 +15,8 @@
 #include "core/frame.h"
 #include "interpose/log.h"
 #include "interpose/options.h"
-#include "remoting/link.h"
+#include "remoting/link_shm.h"
+#include "remoting/pass.h"
 
 static void limit_time(int fd, int timeout_ms)
 {
@@ -48,16 +49,24 @@ static int say_hello(int fd)
         .ring_bytes = gn_options.ring_bytes,
         .process_id = (uint32_t)getpid(),
     };
+    if (gn_options_on(GN_OPT_SHM) && gn_shm_possible(fd))
+        hello.wants |= GN_WANTS_SHM;
     snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);
     memcpy(hello.token, gn_options.token, sizeof hello.token);
     int size = gn_hello_encode(buffer, sizeof buffer, &hello);
     return size < 0 ? size : move_all(fd, buffer, (size_t)size, true);
 }
 
-static int hear_welcome(int fd, struct gn_welcome *welcome)
+// *memory: the descriptor that came along, or -1.
+static int hear_welcome(int fd, struct gn_welcome *welcome, int *memory)
 {
     uint8_t prefix[GN_PREFIX_BYTES];
-    int error = move_all(fd, prefix, sizeof prefix, false);
+    int count = 1;
+    ssize_t n = gn_pass_receive(fd, prefix, sizeof prefix, memory, &count);
+    *memory = count ? *memory : -1;
+    if (n <= 0)
+        return n == 0 ? -ECONNRESET : n == -EAGAIN ? -ETIMEDOUT : (int)n;
+    int error = move_all(fd, prefix + n, sizeof prefix - (size_t)n, false);
     if (error)
         return error;
     int64_t size = gn_prefix_decode(prefix, GN_WELCOME_BYTES_MAX);
@@ -85,11 +94,11 @@ static const char *why_not(int error)
     }
 }
 
-static int introduce(int fd, struct gn_welcome *welcome, char *why, size_t why_bytes)
+static int introduce(int fd, struct gn_welcome *welcome, int *memory, char *why, size_t why_bytes)
 {
     int error = say_hello(fd);
     if (!error)
-        error = hear_welcome(fd, welcome);
+        error = hear_welcome(fd, welcome, memory);
     if (error) {
         snprintf(why, why_bytes, "%s", why_not(error));
         return -1;
@@ -106,20 +115,47 @@ static int introduce(int fd, struct gn_welcome *welcome, char *why, size_t why_b
     return 0;
 }
 
-static int open_session(int fd, struct gn_session **session, const struct gn_welcome *welcome,
+// The socket is the link's then; on failure it is closed.
+static int open_over_socket(int fd, struct gn_link **link)
+{
+    int fell_back = 0, error = gn_link_open(link, fd, !gn_options_on(GN_OPT_URING), &fell_back);
+    if (error)
+        close(fd);
+    else if (fell_back)
+        gn_log(GN_LOG_INFO, "io_uring is refused here (%s): plain sockets serve",
+               strerror(fell_back < 0 ? -fell_back : fell_back));
+    return error;
+}
+
+// The server offers shared memory: takes it, or declines where it did not come along or is not what it should be.
+static int answer_offer(int fd, struct gn_link **link, uint64_t shm_bytes, int memory)
+{
+    int refused = memory < 0 ? -ENOENT : gn_link_shm_new(link, fd, memory, shm_bytes, false);
+    uint64_t answer = refused ? GN_SHM_DECLINED : GN_SHM_TAKEN;
+    if (refused)
+        gn_log(GN_LOG_INFO, "the server's shared memory cannot be used (%s): the socket serves",
+               memory < 0 ? "it did not come along" : strerror(-refused));
+    int error = move_all(fd, &answer, sizeof answer, true);
+    if (!error)
+        return refused ? open_over_socket(fd, link) : 0;
+    if (refused) {
+        close(fd);
+    } else {
+        (*link)->ops->close(*link);
+        gn_link_free(*link);
+    }
+    return error;
+}
+
+static int open_session(int fd, int memory, struct gn_session **session, const struct gn_welcome *welcome,
                         const struct gn_session_events *events, char *why, size_t why_bytes)
 {
     struct gn_link *link;
-    int fell_back = 0;
-    int error = gn_link_open(&link, fd, !gn_options_on(GN_OPT_URING), &fell_back);
+    int error = welcome->shm_bytes ? answer_offer(fd, &link, welcome->shm_bytes, memory) : open_over_socket(fd, &link);
     if (error) {
-        close(fd);
         snprintf(why, why_bytes, "%s", strerror(-error));
         return -1;
     }
-    if (fell_back)
-        gn_log(GN_LOG_INFO, "io_uring is refused here (%s): plain sockets serve",
-               strerror(fell_back < 0 ? -fell_back : fell_back));
     const struct gn_session_config config = {
         .ring_bytes = gn_options.ring_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
@@ -152,20 +188,25 @@ int gn_connect(struct gn_session **session, struct gn_welcome *welcome,
                  gn_options.server, reason);
         return -1;
     }
+    int memory = -1;
     struct gn_device_snapshot *devices = calloc(GN_DEVICES_MAX, sizeof *devices);
     welcome->devices = devices;
     limit_time(fd, gn_options.connect_timeout_ms);
-    if (!devices || introduce(fd, welcome, reason, sizeof reason)) {
+    if (!devices || introduce(fd, welcome, &memory, reason, sizeof reason)) {
         close(fd);
     } else {
         limit_time(fd, 0);
-        if (!open_session(fd, session, welcome, events, reason, sizeof reason)) {
+        if (!open_session(fd, memory, session, welcome, events, reason, sizeof reason)) {
             void *fitting =
                 realloc(devices, (welcome->device_count + 1) * sizeof *devices); // 64 of them would be much
             welcome->devices = fitting ? fitting : devices;
+            if (memory >= 0)
+                close(memory);
             return 0;
         }
     }
+    if (memory >= 0)
+        close(memory);
     free(devices);
     welcome->devices = NULL;
     welcome->device_count = 0;

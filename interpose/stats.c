@@ -105,6 +105,8 @@ static void put_report(FILE *f)
                                     : "none");
     fprintf(f, ",\n  \"server\": ");
     put_text(f, remote ? gn_options.server : "");
+    fprintf(f, ",\n  \"link\": ");
+    put_text(f, n.link ? n.link : "");
     fprintf(f, ",\n  \"program\": ");
     put_text(f, program_invocation_short_name);
     put_number(f, "process", (uint64_t)getpid());

@@ -51,7 +51,8 @@ int gn_hello_encode(void *buffer, size_t buffer_bytes, const struct gn_hello *he
     gn_put_u32(&c, hello->version_high);
     gn_put_u64(&c, hello->wire_digest);
     gn_put_u64(&c, hello->ring_bytes);
-    gn_put_u64(&c, hello->process_id);
+    gn_put_u32(&c, hello->process_id);
+    gn_put_u32(&c, hello->wants);
     put_text(&c, hello->program, sizeof hello->program);
     put_text(&c, hello->token, sizeof hello->token);
     return finish(&c, buffer);
@@ -65,7 +66,8 @@ int gn_hello_decode(const void *body, size_t body_bytes, struct gn_hello *hello)
     hello->version_high = gn_get_u32(&c);
     hello->wire_digest = gn_get_u64(&c);
     hello->ring_bytes = gn_get_u64(&c);
-    hello->process_id = (uint32_t)gn_get_u64(&c);
+    hello->process_id = gn_get_u32(&c);
+    hello->wants = gn_get_u32(&c);
     get_text(&c, hello->program, sizeof hello->program);
     get_text(&c, hello->token, sizeof hello->token);
     return c.bad || c.at != c.end ? -EBADMSG : 0;
@@ -113,6 +115,7 @@ int gn_welcome_encode(void *buffer, size_t buffer_bytes, const struct gn_welcome
     gn_put_u32(&c, welcome->worker_id);
     gn_put_u64(&c, welcome->window_bytes);
     gn_put_u64(&c, welcome->chunk_bytes);
+    gn_put_u64(&c, welcome->shm_bytes);
     put_text(&c, welcome->text, sizeof welcome->text);
     gn_put_u64(&c, welcome->device_count);
     for (uint32_t i = 0; i < welcome->device_count; i++)
@@ -132,6 +135,7 @@ int gn_welcome_decode(const void *body, size_t body_bytes, struct gn_welcome *we
     welcome->worker_id = gn_get_u32(&c);
     welcome->window_bytes = gn_get_u64(&c);
     welcome->chunk_bytes = gn_get_u64(&c);
+    welcome->shm_bytes = gn_get_u64(&c);
     get_text(&c, welcome->text, sizeof welcome->text);
     uint64_t count = gn_get_u64(&c);
     if (count > GN_DEVICES_MAX)

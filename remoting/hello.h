@@ -17,11 +17,16 @@ enum {
     GN_TOKEN_BYTES = 128,
 };
 
+enum gn_wants { // what a client can do beyond the protocol, and the server may grant; unknown bits are ignored
+    GN_WANTS_SHM = 1, // to go on through shared memory (remoting/link_shm.h)
+};
+
 struct gn_hello {
     uint32_t version_low, version_high; // protocol versions that the client speaks
     uint64_t wire_digest;               // gn_wire_digest
     uint64_t ring_bytes;                // most command bytes that the client has unacknowledged
     uint32_t process_id;
+    uint32_t wants;                     // enum gn_wants
     char program[GN_NAME_BYTES];        // base name of the program, for the server's log and status
     char token[GN_TOKEN_BYTES];         // what the server's `token` asks for, or empty
 };
@@ -44,6 +49,7 @@ struct gn_welcome {
     uint32_t worker_id;      // the session's number at the server
     uint64_t window_bytes;   // payload in large slots that may be under way; a multiple of chunk_bytes
     uint64_t chunk_bytes;    // payload of one frame, the size of a large slot
+    uint64_t shm_bytes;      // not 0: the descriptor of shared memory with two rings of this size is beside the first byte; the client answers
     char text[GN_NAME_BYTES];
     uint32_t device_count;
     struct gn_device_snapshot *devices; // GN_DEVICES_MAX of the caller's
@@ -54,6 +60,9 @@ int gn_hello_encode(void *buffer, size_t buffer_bytes, const struct gn_hello *he
 int gn_welcome_encode(void *buffer, size_t buffer_bytes, const struct gn_welcome *welcome);
 
 enum { GN_PREFIX_BYTES = 16 }; // magic and length, read first
+
+// What a client answers, as a u64, to a welcome with shm_bytes, and to no other: before anything else it sends.
+enum gn_shm_answer { GN_SHM_DECLINED, GN_SHM_TAKEN };
 
 // The bytes that follow a prefix, or -EPROTO (not Genie) or -EMSGSIZE (over `most_bytes`).
 int64_t gn_prefix_decode(const void *prefix, size_t most_bytes);

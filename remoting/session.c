@@ -151,6 +151,7 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     pthread_mutex_lock(&s->send_lock);
     pthread_mutex_lock(&s->receive_lock);
     *counts = s->counts;
+    counts->link = s->link->ops->name;
     counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
     counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
     counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);

@@ -77,6 +77,7 @@ int gn_session_host_done(struct gn_session *session, uint64_t token);
 
 struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
+    const char *link; // its name
 };
 void gn_session_count(struct gn_session *session, struct gn_session_counts *counts);
 

@@ -12,6 +12,7 @@
 
 #include "core/config.h"
 #include "core/frame.h"
+#include "remoting/link_shm.h"
 
 #define KiB 1024ll
 #define MiB (1024 * KiB)
@@ -105,6 +106,13 @@ static const struct gn_config_key keys[] = {
      FIELD(io_uring),
      .doc = "Use io_uring where the kernel has it; false: plain sockets."},
     {.section = "server",
+     .key = "shared_memory",
+     .type = GN_CONFIG_SIZE,
+     .min = 0,
+     .max = GN_SHM_RING_BYTES_MAX,
+     FIELD(shm_bytes),
+     .doc = "Clients over Unix sockets go on through two rings of this size in shared memory; 0: through the socket."},
+    {.section = "server",
      .key = "shutdown_s",
      .type = GN_CONFIG_INTEGER,
      .min = 0,
@@ -195,6 +203,7 @@ void gn_server_config_defaults(struct gn_server_config *config)
         .log = GN_LOG_INFO,
         .control_by_default = true,
         .io_uring = true,
+        .shm_bytes = 2 * MiB,
         .shutdown_s = 10,
         .hello_s = 5,
         .spare_workers = 1,
@@ -213,6 +222,10 @@ static int check_together(const struct gn_server_config *config, const char *nam
 {
     if (config->limits.chunk_bytes % CHUNK_GRAIN_BYTES) {
         snprintf(why, why_bytes, "%s: limits.chunk must be a multiple of %d", name, CHUNK_GRAIN_BYTES);
+        return -EINVAL;
+    }
+    if (config->shm_bytes && !gn_shm_ring_fits(config->shm_bytes)) {
+        snprintf(why, why_bytes, "%s: server.shared_memory must be 0 or a power of two from 64KiB to 16MiB", name);
         return -EINVAL;
     }
     if (config->limits.window_bytes < config->limits.chunk_bytes) {

@@ -136,8 +136,8 @@ static void show_session(const json_t *s)
 {
     char in[32], out[32], payload_in[32], payload_out[32], memory[32], who[64];
     snprintf(who, sizeof who, "%.40s/%lld", text_of(s, "program"), number_of(s, "program_pid"));
-    printf("%7lld  %-24s %-16s %8.0f s %8lld %10lld %10lld %11s %11s %11s %11s %11s %8lld%s\n",
-           number_of(s, "session"), who, text_of(s, "peer"), json_number_value(json_object_get(s, "age_s")),
+    printf("%7lld  %-24s %-16s %-13s %8.0f s %8lld %10lld %10lld %11s %11s %11s %11s %11s %8lld%s\n",
+           number_of(s, "session"), who, text_of(s, "peer"), text_of(s, "transport"), json_number_value(json_object_get(s, "age_s")),
            number_of(s, "worker_pid"), number_of(s, "commands"), number_of(s, "launches"),
            bytes_of(s, "received_bytes", in, sizeof in), bytes_of(s, "sent_bytes", out, sizeof out),
            bytes_of(s, "payload_in_bytes", payload_in, sizeof payload_in),
@@ -161,8 +161,8 @@ static int show_status(const json_t *root)
            json_array_size(sessions), number_of(root, "sessions_max"), number_of(root, "sessions_total"),
            number_of(root, "refused"), number_of(root, "half_open"), number_of(root, "spare_workers"));
     if (json_array_size(sessions))
-        printf("\n%7s  %-24s %-16s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session",
-               "program/pid", "peer", "age", "worker", "commands", "launches", "in", "out", "payload in",
+        printf("\n%7s  %-24s %-16s %-13s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session",
+               "program/pid", "peer", "transport", "age", "worker", "commands", "launches", "in", "out", "payload in",
                "payload out", "memory", "handles");
     json_array_foreach(sessions, i, value) show_session(value);
     return 0;

@@ -63,6 +63,7 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     s->start.session = front->last_session + 1;
     s->start.version = version;
     s->start.plain = !front->config->io_uring;
+    s->start.shm_bytes = front->config->shm_bytes;
     s->start.log_level = front->config->log;
     snprintf(s->start.peer, sizeof s->start.peer, "%s", peer);
     snprintf(s->start.driver, sizeof s->start.driver, "%s", front->config->driver);

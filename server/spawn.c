@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "remoting/pass.h"
 #include "server/driver.h"
 
 enum {
@@ -70,26 +71,8 @@ int gn_spawn(struct gn_child *child, const char *driver)
 static int send_both(int to, int client_fd, int page_fd)
 {
     uint32_t magic = HANDOVER_MAGIC;
-    int fds[2] = {client_fd, page_fd};
-    union {
-        char bytes[CMSG_SPACE(sizeof fds)];
-        struct cmsghdr align;
-    } control = {0};
-    struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
-    struct msghdr message = {.msg_iov = &piece,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fds);
-    memcpy(CMSG_DATA(header), fds, sizeof fds);
-    ssize_t sent;
-    do
-        sent = sendmsg(to, &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : 0;
+    ssize_t sent = gn_pass_send(to, &magic, sizeof magic, (int[]){client_fd, page_fd}, 2);
+    return sent < 0 ? (int)sent : 0;
 }
 
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd)
@@ -141,27 +124,11 @@ void gn_spawn_release(struct gn_child *child)
 static int receive_both(int from, int fds[2])
 {
     uint32_t magic = 0;
-    union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec piece = {.iov_base = &magic, .iov_len = sizeof magic};
-    struct msghdr message = {.msg_iov = &piece,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-    ssize_t got;
-    do
-        got = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    int count = 2;
+    ssize_t got = gn_pass_receive(from, &magic, sizeof magic, fds, &count);
     if (got <= 0)
-        return got < 0 && errno != ECONNRESET ? -errno : 0;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (got != sizeof magic || magic != HANDOVER_MAGIC || !header || header->cmsg_type != SCM_RIGHTS ||
-        header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
-        return -EPROTO;
-    memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
-    return 1;
+        return got == -ECONNRESET ? 0 : (int)got;
+    return got != sizeof magic || magic != HANDOVER_MAGIC || count != 2 ? -EPROTO : 1;
 }
 
 // The front door decides when a worker ends: a signal to the whole process group or control group does not

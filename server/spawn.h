@@ -25,6 +25,7 @@ struct gn_session_start { // what a session begins with
     uint32_t session; // its number at this server, from 1
     uint32_t version; // of the protocol, chosen
     bool plain;       // no io_uring
+    uint64_t shm_bytes; // of a ring of shared memory, for clients on this machine; 0: none
     enum gn_log_level log_level;
     char peer[GN_PEER_BYTES];   // "127.0.0.1" or "uid 1000"
     char driver[GN_PATH_BYTES]; // path of the driver library, or its SONAME

@@ -10,6 +10,7 @@
 
 #include "server/commands.h"
 #include "server/gate.h"
+#include "server/greet.h"
 #include "server/host.h"
 #include "server/log.h"
 #include "server/output.h"
@@ -19,28 +20,6 @@
 #include "server/staging.h"
 #include "server/wait.h"
 #include "server/welcome.h"
-
-static int send_all(struct gn_link *link, const void *data, size_t size_bytes)
-{
-    struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size_bytes};
-    while (piece.iov_len) {
-        ssize_t n = link->ops->send(link, &piece, 1, 1);
-        if (n <= 0)
-            return n ? (int)n : -EPIPE;
-        piece.iov_base = (uint8_t *)piece.iov_base + n;
-        piece.iov_len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int send_welcome(struct gn_link *link, const struct gn_welcome *welcome)
-{
-    void *buffer = malloc(GN_WELCOME_BYTES_MAX);
-    int size = buffer ? gn_welcome_encode(buffer, GN_WELCOME_BYTES_MAX, welcome) : -ENOMEM;
-    int error = size < 0 ? size : send_all(link, buffer, (size_t)size);
-    free(buffer);
-    return error;
-}
 
 // Opens and initialises the driver. On failure the welcome says why.
 static CUresult start_driver(struct gn_worker *w, const char *path, struct gn_welcome *welcome)
@@ -73,22 +52,19 @@ int gn_worker_main(const struct gn_worker_start *start)
     struct gn_worker *w = &worker;
     struct gn_link *link;
     struct gn_welcome welcome = {.version = start->session->version, .worker_id = start->session->session, .devices = devices};
-    int fell_back;
     w->limits = start->session->limits;
     w->status = start->status;
-    if (gn_link_open(&link, start->fd, start->session->plain, &fell_back))
-        return GN_EXIT_LINK;
-    if (fell_back)
-        gn_log(GN_LOG_INFO, "io_uring is refused (%s); plain sockets serve", strerror(fell_back));
     CUresult r = start_driver(w, start->session->driver, &welcome);
     if (r == CUDA_SUCCESS && start->session->hello.ring_bytes > RING_BYTES_MAX) {
         welcome.status = CUDA_ERROR_INVALID_VALUE;
         snprintf(welcome.text, sizeof welcome.text, "a ring of more than %d MiB is refused", RING_BYTES_MAX >> 20);
     }
-    if (send_welcome(link, &welcome))
-        return GN_EXIT_LINK;
+    int error = gn_greet(start, &welcome, &link);
+    if (error)
+        return error == -EPROTO ? GN_EXIT_PROTOCOL : GN_EXIT_LINK;
     if (welcome.status)
         return GN_EXIT_DRIVER;
+    snprintf(w->status->transport, sizeof w->status->transport, "%s", link->ops->name);
     if (gn_print_open())
         gn_log(GN_LOG_WARN, "what kernels print will not reach the client");
     if (open_parts(w, link, start->session->hello.ring_bytes))

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Does the main job give the same tokens locally and remotely, over Unix and TCP sockets, with every optimisation off in turn; and does a decode
+# Does the main job give the same tokens locally and remotely, through shared memory, over Unix and TCP sockets, with every optimisation off in turn; and does a decode
 # step cost one round trip? The figures come from GENIE_STATS, where they are exact.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 steps=3 switches=all # a sanitizer's kernels are slow: fewer steps, and every switch at once
-[ "$variant" = release ] && steps=16 switches="post uring threads all"
+[ "$variant" = release ] && steps=16 switches="post shm uring threads all"
 args=(--model tiny --prompt-tokens 12 --steps $steps --seed 3 --print-tokens)
 tokens() { grep '^tokens' "$1"; }
 
@@ -35,7 +35,7 @@ payload_down() { # the tokens, 4 bytes a step and one for the prefill: nothing e
 
 check "runs locally" run_local
 serve
-check "the same tokens over a Unix socket" run_remote unix
+check "the same tokens through shared memory" run_remote unix
 check "a decode step costs one round trip" one_round_trip
 check "only the tokens come down" payload_down
 args=(--model tiny --prompt-tokens 12 --steps $steps --seed 3 --print-tokens)

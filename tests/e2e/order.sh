@@ -7,8 +7,8 @@ program=$b/tests/e2e/order
 case $variant in asan) export E2E_TRIES=12 ;; tsan) export E2E_TRIES=8 ;; esac
 
 serve
-check "as locally, over a Unix socket" same 60 unix "$program"
-for off in uring threads; do
+check "as locally, through shared memory" same 60 unix "$program"
+for off in shm shm,-uring threads; do
     GENIE_OPT=-$off check "as locally with -$off" same 60 "$off" "$program"
 done
 if [ "$variant" = release ]; then

@@ -10,9 +10,9 @@ bin=$b/tests/e2e
 
 serve
 for p in $programs; do
-    check "$p: as locally, over a Unix socket" same 60 "$p" "$bin/$p"
+    check "$p: as locally, through shared memory" same 60 "$p" "$bin/$p"
 done
-for off in post uring threads all; do
+for off in post shm shm,-uring threads all; do
     for p in $programs; do
         GENIE_OPT=-$off check "$p: as locally with -$off" same 60 "$p.$off" "$bin/$p"
     done

@@ -5,8 +5,8 @@
 bin=$b/tests/e2e
 
 serve
-check "as locally, over a Unix socket" same 240 waits "$bin/waits"
-for off in post uring; do
+check "as locally, through shared memory" same 240 waits "$bin/waits"
+for off in post shm shm,-uring; do
     GENIE_OPT=-$off check "as locally with -$off" same 240 "waits.$off" "$bin/waits"
 done
 stop_server "$server_pid"

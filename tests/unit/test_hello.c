@@ -23,6 +23,7 @@ static struct gn_hello a_hello(void)
                              .wire_digest = UINT64_MAX,
                              .ring_bytes = 1 << 20,
                              .process_id = 0xffffffff,
+                             .wants = UINT32_MAX,
                              .program = "a program",
                              .token = "secret"};
 }
@@ -46,6 +47,7 @@ static struct gn_welcome a_welcome(uint32_t count)
                                .worker_id = 9,
                                .window_bytes = 1 << 20,
                                .chunk_bytes = 64 << 10,
+                               .shm_bytes = UINT64_MAX,
                                .device_count = count,
                                .devices = devices};
 }

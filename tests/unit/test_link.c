@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do the three kinds of link do the same? Each test runs over io_uring, plain sockets and the in-process link
+// Do all kinds of link do the same? Each test runs over io_uring, plain sockets, shared memory and the in-process link
 // (whole, and cut to pieces): order, both directions at once, the end, being shut while blocked, waking a
 // watcher, a full link that must not block. Where io_uring is refused its tests are skipped.
 #include <setjmp.h>
@@ -22,20 +22,24 @@
 #include <unistd.h>
 
 #include "remoting/link_memory.h"
+#include "remoting/link_shm.h"
 
 struct kind {
     const char *name;
     int plain;                           // sockets: 1 without io_uring
     const struct gn_link_faults *faults; // in-process
     bool memory;
+    uint64_t shm_bytes; // shared memory: of a ring
 };
 
 static const struct gn_link_faults cut = {.split_seed = 11, .split_bytes_max = 23};
 static const struct kind kinds[] = {
-    {"io_uring", 0, NULL, false},
-    {"plain", 1, NULL, false},
-    {"in-process", 0, NULL, true},
-    {"in-process, cut", 0, &cut, true},
+    {"io_uring", 0, NULL, false, 0},
+    {"plain", 1, NULL, false, 0},
+    {"in-process", 0, NULL, true, 0},
+    {"in-process, cut", 0, &cut, true, 0},
+    {"shared memory", 0, NULL, false, 2 << 20},
+    {"shared memory, small", 0, NULL, false, GN_SHM_RING_BYTES_MIN},
 };
 
 struct pair {
@@ -48,6 +52,14 @@ static bool open_pair(const struct kind *k, struct pair *p)
     if (k->memory)
         return !gn_link_memory_pair(&p->a, &p->b, k->faults);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    if (k->shm_bytes) {
+        int memory = gn_shm_create(k->shm_bytes);
+        assert_true(memory >= 0);
+        assert_int_equal(gn_link_shm_new(&p->a, fds[0], memory, k->shm_bytes, false), 0);
+        assert_int_equal(gn_link_shm_new(&p->b, fds[1], memory, k->shm_bytes, true), 0);
+        close(memory);
+        return true;
+    }
     assert_int_equal(gn_link_open(&p->a, fds[0], k->plain, &fell_back[0]), 0);
     assert_int_equal(gn_link_open(&p->b, fds[1], k->plain, &fell_back[1]), 0);
     return true;
@@ -69,12 +81,12 @@ static const struct kind *begin(void **state, struct pair *p)
 {
     const struct kind *k = *state;
     assert_true(open_pair(k, p));
-    if (!k->memory && !k->plain && strcmp(p->a->ops->name, "io_uring") != 0) {
+    if (!k->memory && !k->plain && !k->shm_bytes && strcmp(p->a->ops->name, "io_uring") != 0) {
         print_message("io_uring is refused here\n");
         close_pair(p);
         skip();
     }
-    assert_string_equal(p->a->ops->name, k->memory ? "in-process" : k->plain ? "plain" : "io_uring");
+    assert_string_equal(p->a->ops->name, k->memory ? "in-process" : k->shm_bytes ? "shared memory" : k->plain ? "plain" : "io_uring");
     return k;
 }
 

@@ -161,7 +161,8 @@ static void optimisations_on_and_off(void **state)
         {"all", GN_OPT_ALL},
         {"-all", 0},
         {"-post", GN_OPT_ALL & ~GN_OPT_POST},
-        {"-post,-uring", GN_OPT_THREADS},
+        {"-post,-uring", GN_OPT_ALL & ~GN_OPT_POST & ~GN_OPT_URING},
+        {"-shm", GN_OPT_ALL & ~GN_OPT_SHM},
         {"-all,post", GN_OPT_POST},
         {"-uring,uring", GN_OPT_ALL},
         {"post,-all", 0},
@@ -196,7 +197,7 @@ static void a_file_and_the_environment(void **state)
                      0);
     assert_string_equal(o.server, "a:1");
     assert_string_equal(o.token, "secret");
-    assert_int_equal(o.optimisations, GN_OPT_THREADS);
+    assert_int_equal(o.optimisations, GN_OPT_ALL & ~GN_OPT_POST & ~GN_OPT_URING);
     assert_int_equal(o.ring_bytes, 128 << 10);
     assert_int_equal(o.connect_timeout_ms, 2500);
     environment[0][0] = "GENIE_SERVER";
@@ -207,7 +208,7 @@ static void a_file_and_the_environment(void **state)
     environment[2][1] = ""; // set but empty is not set
     assert_int_equal(read_text(&o, "server = \"a:1\"\nlog = \"info\"\n"), 0);
     assert_string_equal(o.server, "b:2");
-    assert_int_equal(o.optimisations, GN_OPT_POST | GN_OPT_URING);
+    assert_int_equal(o.optimisations, GN_OPT_ALL & ~GN_OPT_THREADS);
     assert_int_equal(o.log_level, GN_LOG_INFO);
     environment[1][1] = "-thread";
     assert_int_equal(read_text(&o, ""), -EINVAL);

@@ -96,6 +96,9 @@ static void what_is_wrong_is_said_with_its_place(void **state)
         {"[limits]\nhandles = 99999999\n", "server.toml:2:", ""},
         {"[limits]\nsessions = 1\nsessions = 2\n", "server.toml:3:", ""},
         {"[server\n", "server.toml:1:", ""},
+        {"[server]\nshared_memory = 1000\n", "server.toml: ", "power of two"},
+        {"[server]\nshared_memory = \"3MiB\"\n", "server.toml: ", "power of two"},
+        {"[server]\nshared_memory = \"32MiB\"\n", "server.toml:2:", ""},
         {"[limits]\nchunk = 65537\n", "server.toml: ", "multiple"},
         {"[limits]\nwindow = \"64KiB\"\nchunk = \"128KiB\"\n", "server.toml: ", "at least limits.chunk"},
     };
