@@ -107,7 +107,13 @@ static const struct {
     const char *name;
     unsigned opts;
 } optimisations[] = {
-    {"post", GN_OPT_POST}, {"uring", GN_OPT_URING}, {"threads", GN_OPT_THREADS}, {"shm", GN_OPT_SHM}, {"all", GN_OPT_ALL}};
+    {"post", GN_OPT_POST},
+    {"uring", GN_OPT_URING},
+    {"threads", GN_OPT_THREADS},
+    {"shm", GN_OPT_SHM},
+    {"cache", GN_OPT_CACHE},
+    {"all", GN_OPT_ALL},
+};
 enum { OPTIMISATIONS = sizeof optimisations / sizeof *optimisations };
 
 static int switch_one(unsigned *on, const char *word, size_t word_bytes)

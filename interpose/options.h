@@ -18,7 +18,8 @@ enum gn_opt {
     GN_OPT_URING = 2,   // io_uring instead of plain sockets
     GN_OPT_THREADS = 4, // a sender and a receiver thread of the session's own
     GN_OPT_SHM = 8,     // shared memory with a server on this machine
-    GN_OPT_ALL = 15,
+    GN_OPT_CACHE = 16,  // occupancy and the attributes of functions are kept
+    GN_OPT_ALL = 31,
 };
 
 enum {
