@@ -269,16 +269,22 @@ static struct mock_range *find(uint64_t address, int *device)
     return range && !range->is_free && address - range->start < range->size_bytes ? range : NULL;
 }
 
-int mock_memory_find(uint64_t address, struct mock_memory_info *info)
+int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info)
 {
     int device;
-    pthread_rwlock_rdlock(&trees);
     struct mock_range *range = find(address, &device);
     if (range)
         *info = (struct mock_memory_info){range->start, range->size_bytes, device,            range->owner,
                                           range->flags, range->serial,     range->sync_memops};
-    pthread_rwlock_unlock(&trees);
     return range ? 0 : -EFAULT;
+}
+
+int mock_memory_find(uint64_t address, struct mock_memory_info *info)
+{
+    pthread_rwlock_rdlock(&trees);
+    int r = mock_memory_find_locked(address, info);
+    pthread_rwlock_unlock(&trees);
+    return r;
 }
 
 int mock_memory_check(uint64_t address, uint64_t size_bytes, struct mock_memory_info *info)

@@ -53,6 +53,8 @@ int mock_pinned_remove(uint64_t start, bool registered); // unmaps what mock_pin
 // What lies at an address: 0 and *info, or -EFAULT when it is neither device memory in use nor pinned. In *info the range holds `address`
 // or (end of a zero-size tail) ends there at the latest.
 int mock_memory_find(uint64_t address, struct mock_memory_info *info);
+// The same for a caller that has the driver's lock, without which nothing here changes.
+int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info);
 // Does [address, +size) lie inside one range? 0 and *info, or -EFAULT.
 int mock_memory_check(uint64_t address, uint64_t size_bytes, struct mock_memory_info *info);
 bool mock_memory_is_device(uint64_t address); // in some device's reserved range, in use or not

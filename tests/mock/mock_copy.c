@@ -15,6 +15,7 @@
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_state.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_turn.h"
 
 // A pageable source up to this size is taken along, so that the call returns at once; a driver's staging buffers are of this order. More
 // would let a program queue up any amount of memory.
@@ -48,7 +49,7 @@ CUresult mock_box_check(struct mock_box *b, struct mock_extent e, enum mock_expe
         return CUDA_ERROR_INVALID_VALUE;
     b->device = -1;
     b->place = MOCK_PLACE_PAGEABLE;
-    if (mock_memory_find(b->address, &info)) {
+    if (mock_memory_find_locked(b->address, &info)) {
         // Freed or never allocated device memory, or plain host memory where a device address is due.
         if (mock_memory_is_device(b->address) || expect == MOCK_EXPECT_DEVICE)
             return CUDA_ERROR_INVALID_VALUE;
@@ -105,20 +106,34 @@ static void flatten(struct mock_box *dst, struct mock_box *src, struct mock_exte
     }
 }
 
-static CUresult submit_copy(CUstream stream, struct mock_box dst, struct mock_box src, struct mock_extent e,
-                            bool is_async)
+// A small copy whose turn it is.
+static CUresult copy_now(struct mock_turn *turn, const struct mock_box *dst, const struct mock_box *src, struct mock_extent e,
+                         bool wait)
 {
-    struct mock_stream *s;
-    CUresult r = mock_stream_resolve(stream, &s);
-    if (r != CUDA_SUCCESS)
-        return r;
+    struct mock_context *context = turn->stream->context;
+    copy_rows(dst->address, dst->pitch, dst->slice, src->address, src->pitch, src->slice, e);
+    mock_turn_end(turn, duration(dst, src, e));
+    if (!wait)
+        return CUDA_SUCCESS;
+    mock_context_hold(context);
+    CUresult r = mock_turn_wait(turn);
+    mock_print_flush(context);
+    mock_context_drop(context);
+    return r;
+}
+
+static CUresult submit_copy(struct mock_stream *s, struct mock_box dst, struct mock_box src, struct mock_extent e, bool is_async)
+{
     flatten(&dst, &src, &e);
+    struct mock_turn turn;
     size_t bytes = e.width * e.height * e.depth;
     bool wait = dst.place == MOCK_PLACE_PAGEABLE ||
-                (!is_async && !(dst.place == MOCK_PLACE_DEVICE && src.place == MOCK_PLACE_DEVICE));
-    bool capture = !wait && src.place == MOCK_PLACE_PAGEABLE && bytes <= CAPTURE_BYTES_MAX;
-    if (src.place == MOCK_PLACE_PAGEABLE && !capture)
-        wait = true;
+                (!is_async && !(dst.place == MOCK_PLACE_DEVICE && src.place == MOCK_PLACE_DEVICE)) ||
+                (src.place == MOCK_PLACE_PAGEABLE && bytes > CAPTURE_BYTES_MAX);
+    if (bytes <= MOCK_TURN_BYTES_MAX && mock_turn_take(s, NULL, &turn))
+        return copy_now(&turn, &dst, &src, e, wait);
+    // A pageable source that cannot be read at once is taken along.
+    bool takes = !wait && src.place == MOCK_PLACE_PAGEABLE, capture = takes && !mock_turn_is_due(s, NULL);
     struct copy_op *c = malloc(sizeof *c + (capture ? bytes : 0));
     if (!c)
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -133,12 +148,13 @@ static CUresult submit_copy(CUstream stream, struct mock_box dst, struct mock_bo
         c->src.pitch = e.width;
         c->src.slice = e.width * e.height;
     }
-    if (!wait)
+    if (!wait && (capture || !takes))
         return mock_submit(s, &c->op, NULL);
     struct mock_context *context = s->context;
     mock_context_hold(context);
-    r = mock_submit_and_wait(s, &c->op);
-    mock_print_flush(context);
+    CUresult r = mock_submit_and_wait(s, &c->op, wait);
+    if (wait)
+        mock_print_flush(context);
     mock_context_drop(context);
     return r;
 }
@@ -156,7 +172,7 @@ static CUresult copy_linear(uint64_t dst, enum mock_expect dst_expect, uint64_t 
     r = mock_box_check(&d, e, dst_expect);
     if (r == CUDA_SUCCESS)
         r = mock_box_check(&f, e, src_expect);
-    return r == CUDA_SUCCESS ? submit_copy(stream, d, f, e, is_async) : r;
+    return r == CUDA_SUCCESS ? submit_copy(s, d, f, e, is_async) : r;
 }
 
 // --- linear copies. The synchronous ones run in the default stream of the call.
@@ -286,7 +302,7 @@ static CUresult copy_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool is_a
     if (r == CUDA_SUCCESS)
         r = side(&dst, e, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstXInBytes, p->dstY, p->dstZ, p->dstPitch,
                  p->dstHeight);
-    return r == CUDA_SUCCESS ? submit_copy(stream, dst, src, e, is_async) : r;
+    return r == CUDA_SUCCESS ? submit_copy(s, dst, src, e, is_async) : r;
 }
 
 static CUresult copy_2d(const CUDA_MEMCPY2D *p, CUstream stream, bool is_async)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key; // only for the destructor
+static __thread struct mock_thread *self;
+// Nothing to look for before a call: initialised, no faults to inject, no log to write, not in a child of fork. Set once, with release.
+static _Atomic bool is_plain;
 static CUresult load_result;
 static int log_fd = -1;
 static bool in_child; // written by the atfork handler, in the child's only thread
@@ -62,6 +66,8 @@ static void forked(void)
     // Only a driver that was already initialised is lost to the child; before cuInit there is nothing that fork could break. The lock may
     // be held by a thread that the child does not have, but no call of the child gets as far as the lock.
     in_child = mock.initialised;
+    if (in_child)
+        atomic_store_explicit(&is_plain, false, memory_order_relaxed);
 }
 
 static void load(void)
@@ -100,6 +106,7 @@ CUresult mock_options_load(void)
 static void thread_gone(void *at)
 {
     struct mock_thread *t = at;
+    self = NULL;
     if (!in_child) {
         mock_lock();
         for (struct mock_thread_stream *s = t->streams; s; s = s->next)
@@ -117,19 +124,19 @@ static void thread_gone(void *at)
 
 static void make_key(void) { pthread_key_create(&thread_key, thread_gone); }
 
-struct mock_thread *mock_thread(void)
+static struct mock_thread *thread_new(void)
 {
     pthread_once(&key_once, make_key);
-    struct mock_thread *t = pthread_getspecific(thread_key);
-    if (!t) {
-        t = calloc(1, sizeof *t);
-        if (t && pthread_setspecific(thread_key, t)) {
-            free(t);
-            t = NULL;
-        }
+    struct mock_thread *t = calloc(1, sizeof *t);
+    if (t && pthread_setspecific(thread_key, t)) {
+        free(t);
+        t = NULL;
     }
+    self = t;
     return t;
 }
+
+struct mock_thread *mock_thread(void) { return self ? self : thread_new(); }
 
 void mock_call_out_begin(struct mock_call_out *saved)
 {
@@ -169,14 +176,10 @@ static CUresult injected(unsigned op, unsigned flags)
     return mock.fallen && !(flags & GN_API_NOINIT) ? CUDA_ERROR_DEVICE_UNAVAILABLE : CUDA_SUCCESS;
 }
 
-static CUresult admit(unsigned op, struct mock_thread *t)
+// The context that the call is for.
+static CUresult admit_to_context(unsigned op, struct mock_thread *t)
 {
     unsigned flags = gn_api[op].flags;
-    CUresult r = injected(op, flags);
-    if (r != CUDA_SUCCESS || flags & GN_API_NOINIT)
-        return r;
-    if (!mock.initialised)
-        return CUDA_ERROR_NOT_INITIALIZED;
     t->context = mock_context_current();
     if (t->context)
         mock_context_hold(t->context);
@@ -190,7 +193,21 @@ static CUresult admit(unsigned op, struct mock_thread *t)
     return gn_api[op].class == GN_LOCAL ? CUDA_SUCCESS : t->context->error;
 }
 
-CUresult mock_enter(unsigned op, CUstream default_stream)
+static CUresult admit(unsigned op, struct mock_thread *t)
+{
+    const struct mock_options *o = &mock.options;
+    unsigned flags = gn_api[op].flags;
+    CUresult r = injected(op, flags);
+    if (r != CUDA_SUCCESS || flags & GN_API_NOINIT)
+        return r;
+    if (!mock.initialised)
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (!o->fall_off_call && !o->fault_count && log_fd < 0)
+        atomic_store_explicit(&is_plain, true, memory_order_release);
+    return admit_to_context(op, t);
+}
+
+static CUresult enter_slowly(unsigned op, CUstream default_stream)
 {
     if (in_child) // what needs no lock still works: an exit handler may ask for an error's text
         return gn_api[op].flags & GN_API_NOINIT && op != GN_OP_cuInit ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
@@ -207,6 +224,19 @@ CUresult mock_enter(unsigned op, CUstream default_stream)
     return r != CUDA_SUCCESS ? r : admit(op, t);
 }
 
+CUresult mock_enter(unsigned op, CUstream default_stream)
+{
+    struct mock_thread *t = self;
+    // Acquire: pairs with the release in admit, so that the options are seen as they were read.
+    if (__builtin_expect(!t || !atomic_load_explicit(&is_plain, memory_order_acquire), 0))
+        return enter_slowly(op, default_stream);
+    mock_lock();
+    t->inside = true;
+    t->default_stream = default_stream;
+    t->context = NULL;
+    return gn_api[op].flags & GN_API_NOINIT ? CUDA_SUCCESS : admit_to_context(op, t);
+}
+
 static void note(unsigned op, CUresult result)
 {
     char line[96];
@@ -217,7 +247,7 @@ static void note(unsigned op, CUresult result)
 
 CUresult mock_leave(unsigned op, CUresult result)
 {
-    struct mock_thread *t = in_child ? NULL : mock_thread();
+    struct mock_thread *t = in_child ? NULL : self;
     if (!t || !t->inside)
         return result;
     if (log_fd >= 0)

@@ -8,6 +8,7 @@
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_state.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_turn.h"
 
 struct event {
     uint64_t id;
@@ -53,11 +54,10 @@ CUresult mock_cuEventCreate(CUevent *phEvent, unsigned int Flags)
         return CUDA_ERROR_INVALID_VALUE;
     if (Flags & CU_EVENT_INTERPROCESS)
         return CUDA_ERROR_NOT_SUPPORTED;
-    struct event *e = calloc(1, sizeof *e);
+    struct event *e = malloc(sizeof *e);
     if (!e)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    e->flags = Flags;
-    e->context = mock_context_here();
+    *e = (struct event){.flags = Flags, .context = mock_context_here()};
     if (mock_handle_new(GN_KIND_EVENT, e->context->id, e, &e->id) != CUDA_SUCCESS) {
         free(e);
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -89,6 +89,14 @@ CUresult mock_cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned 
         r = CUDA_ERROR_INVALID_HANDLE;
     if (r != CUDA_SUCCESS)
         return r;
+    struct mock_turn turn;
+    if (mock_turn_take(s, NULL, &turn)) {
+        if (mock_turn_mark(&e->mark))
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        mock_turn_end(&turn, 0);
+        mock_turn_mark_end(e->mark, &turn);
+        return CUDA_SUCCESS;
+    }
     struct mock_op *op = mock_op_marker();
     if (!op || !(op->done = renew(e))) {
         free(op);
@@ -115,6 +123,11 @@ CUresult mock_cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int F
         return r; // an event that was never recorded holds nobody up
     if (mock_mark_is_visible(e->mark))
         return CUDA_SUCCESS;
+    struct mock_turn turn;
+    if (mock_turn_take(s, e->mark, &turn)) {
+        mock_turn_end(&turn, 0);
+        return CUDA_SUCCESS;
+    }
     struct mock_op *op = mock_op_marker();
     if (!op)
         return CUDA_ERROR_OUT_OF_MEMORY;

@@ -9,6 +9,7 @@
 #include "tests/mock/mock_limits.h"
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_turn.h"
 
 struct fill_op {
     struct mock_op op;
@@ -33,15 +34,19 @@ static void fill_row(unsigned char *at, size_t bytes, uint32_t value, unsigned e
     }
 }
 
+static void fill_rows(const struct mock_box *box, struct mock_extent e, uint32_t value, unsigned element_bytes)
+{
+    for (size_t y = 0; y < e.height; y++)
+        fill_row((unsigned char *)(uintptr_t)(box->address + y * box->pitch), e.width, value, element_bytes);
+}
+
 static CUresult run_fill(struct mock_op *op)
 {
     struct fill_op *f = (struct fill_op *)op;
     struct mock_memory_info info;
     if (mock_memory_find(f->box.address, &info))
         return CUDA_ERROR_ILLEGAL_ADDRESS;
-    for (size_t y = 0; y < f->extent.height; y++)
-        fill_row((unsigned char *)(uintptr_t)(f->box.address + y * f->box.pitch), f->extent.width, f->value,
-                 f->element_bytes);
+    fill_rows(&f->box, f->extent, f->value, f->element_bytes);
     return CUDA_SUCCESS;
 }
 
@@ -49,6 +54,7 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
                      size_t height, CUstream stream, bool is_async)
 {
     struct mock_stream *s;
+    struct mock_turn turn;
     struct mock_extent e = {.height = height, .depth = 1};
     CUresult r = mock_stream_resolve(stream, &s);
     if (r != CUDA_SUCCESS || !width || !height)
@@ -61,16 +67,20 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
     r = mock_box_check(&box, e, MOCK_EXPECT_DEVICE);
     if (r != CUDA_SUCCESS)
         return r;
+    // Asynchronous even without the name, unless the target is host memory.
+    bool wait = !is_async && box.place != MOCK_PLACE_DEVICE;
+    if (e.width <= MOCK_TURN_BYTES_MAX / e.height && mock_turn_take(s, NULL, &turn)) {
+        fill_rows(&box, e, value, element_bytes);
+        mock_turn_end(&turn, -1);
+        return wait ? mock_turn_wait(&turn) : CUDA_SUCCESS;
+    }
     struct fill_op *f = malloc(sizeof *f);
     if (!f)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *f = (struct fill_op){.op = {.lane = MOCK_LANE_WORK, .is_light = true, .run = run_fill, .release = mock_op_free,
                                  .duration_ns = -1},
                           .box = box, .extent = e, .value = value, .element_bytes = element_bytes};
-    // Asynchronous even without the name, unless the target is host memory.
-    if (is_async || box.place == MOCK_PLACE_DEVICE)
-        return mock_submit(s, &f->op, NULL);
-    return mock_submit_and_wait(s, &f->op);
+    return wait ? mock_submit_and_wait(s, &f->op, true) : mock_submit(s, &f->op, NULL);
 }
 
 CUresult mock_cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N)

@@ -13,6 +13,7 @@
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_stamp.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_turn.h"
 
 struct shape { // of a launch
     uint64_t grid[3], block[3], cluster[3];
@@ -89,8 +90,6 @@ static CUresult run_launch(struct mock_op *op)
         .memory = &memory,
         .stop = &l->context->stop,
     };
-    if (!l->func || !mock.options.exec)
-        return CUDA_SUCCESS;
     int r = ptx_run(&launch, &fault);
     if (!r)
         return CUDA_SUCCESS;
@@ -191,40 +190,57 @@ static CUresult capture(const struct ptx_func_info *info, void **params, void **
     if (info->param_count && !params)
         return CUDA_ERROR_INVALID_VALUE;
     for (uint32_t i = 0; i < info->param_count; i++) {
+        const struct ptx_param *p = &info->params[i];
         if (!params[i])
             return CUDA_ERROR_INVALID_VALUE;
-        memcpy(out + info->params[i].offset_bytes, params[i], info->params[i].size_bytes);
+        if (p->size_bytes == 8) // pointers and integers, which most are, without a call
+            memcpy(out + p->offset_bytes, params[i], 8);
+        else if (p->size_bytes == 4)
+            memcpy(out + p->offset_bytes, params[i], 4);
+        else
+            memcpy(out + p->offset_bytes, params[i], p->size_bytes);
     }
     return CUDA_SUCCESS;
 }
 
 // --- the calls
 
+static CUresult queue(const struct mock_function *f, const struct shape *shape, struct mock_stream *s, enum mock_lane lane,
+                      const unsigned char *params)
+{
+    struct launch_op *l = malloc(sizeof *l + f->info->param_bytes);
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *l = (struct launch_op){
+        .op = {.lane = lane, .run = run_launch, .release = mock_op_free, .duration_ns = mock.options.kernel_ns},
+        .func = f->func, .name = f->info->name, .context = s->context, // the stream keeps it
+        .shape = *shape};
+    memcpy(l->params, params, f->info->param_bytes);
+    return mock_submit(s, &l->op, NULL);
+}
+
 static CUresult submit(const struct mock_function *f, const struct shape *shape, struct mock_stream *s, void **params,
                        void **extra)
 {
-    struct launch_op *l = calloc(1, sizeof *l + f->info->param_bytes);
-    if (!l)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult r = capture(f->info, params, extra, l->params);
+    static unsigned char captured[PTX_PARAM_BYTES_MAX]; // the lock guards it; holes between parameters keep what was there
+    struct mock_turn turn;
+    CUresult r = capture(f->info, params, extra, captured);
     if (r == CUDA_SUCCESS && !f->func && !mock.options.sass_skip)
         r = CUDA_ERROR_NO_BINARY_FOR_GPU;
-    if (r != CUDA_SUCCESS) {
-        free(l);
+    if (r != CUDA_SUCCESS)
         return r;
-    }
     mock.launches++;
     mock.skipped_launches += !f->func;
-    if (mock_stamps)
+    if (__builtin_expect(mock_stamps != NULL, 0))
         mock_stamp_launch();
-    bool hangs = mock.launches == mock.options.hang_launch;
-    l->op = (struct mock_op){.lane = hangs ? MOCK_LANE_NEVER : MOCK_LANE_WORK, .run = run_launch,
-                             .release = mock_op_free, .duration_ns = mock.options.kernel_ns};
-    l->func = f->func;
-    l->name = f->info->name;
-    l->context = s->context; // the stream keeps it
-    l->shape = *shape;
-    return mock_submit(s, &l->op, NULL);
+    if (__builtin_expect(mock.launches == mock.options.hang_launch, 0))
+        return queue(f, shape, s, MOCK_LANE_NEVER, captured);
+    if (f->func && mock.options.exec)
+        return queue(f, shape, s, MOCK_LANE_WORK, captured);
+    if (!mock_turn_take(s, NULL, &turn))
+        return queue(f, shape, s, MOCK_LANE_NOW, captured);
+    mock_turn_end(&turn, mock.options.kernel_ns > 0 ? mock.options.kernel_ns : 0);
+    return CUDA_SUCCESS;
 }
 
 static CUresult launch(CUfunction handle, struct shape *shape, CUstream stream, void **params, void **extra)

@@ -11,13 +11,15 @@
 // chain is.
 static struct mock_stream *kicked;
 
+enum { WINDOW_STEP = 32, WINDOW_STEP_NS = 500000 }; // operations that leave a full window while a call waits, and for how long at most
+
 static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 // --- marks
 
 struct mock_mark *mock_mark_new(void)
 {
-    struct mock_mark *mark = calloc(1, sizeof *mark);
+    struct mock_mark *mark = malloc(sizeof *mark);
     if (mark)
         *mark = (struct mock_mark){.refs = 1, .pending = 1};
     return mark;
@@ -164,10 +166,10 @@ void mock_sched_settle(void)
     }
 }
 
-void mock_stream_run(struct mock_stream *s, unsigned ops_max, bool only_light)
+void mock_stream_run(struct mock_stream *s, unsigned ops_max, bool only_light, const struct mock_mark *until)
 {
     mock_stream_hold(s);
-    for (struct mock_op *op; ops_max && (op = s->head) != NULL && !op->blocked; ops_max--) {
+    for (struct mock_op *op; ops_max && (op = s->head) != NULL && !op->blocked && !(until && until->is_done); ops_max--) {
         if (op->lane == MOCK_LANE_NOW || is_void(op)) {
             mock_op_begin(op);
         } else if (op->lane == MOCK_LANE_WORK && (op->is_light || !only_light)) {
@@ -205,21 +207,48 @@ CUresult mock_op_run(struct mock_op *op)
 
 // --- submitting
 
-static CUresult window_wait(struct mock_stream *s)
+// Gives the lock up until `when_ns` can be seen.
+static void sleep_until(uint64_t when_ns)
+{
+    if (!mock.options.is_virtual || mock_now_ns() >= when_ns)
+        return;
+    mock_unlock();
+    mock_sleep_until(when_ns);
+    mock_lock();
+}
+
+// Until the mark is done and, with is_seen, its end can be seen. `s` as in mock_mark_wait.
+static void mark_wait(struct mock_mark *mark, struct mock_stream *s, bool is_seen)
+{
+    mock_mark_hold(mark);
+    while (!mark->is_done) {
+        if (s && s->where == MOCK_READY && s->head->is_light) {
+            mock_workers_untake(s);
+            mock_stream_run(s, MOCK_STREAM_WINDOW, true, mark);
+        } else {
+            mock_sleepers_wait(&mark->sleepers, UINT64_MAX);
+        }
+    }
+    uint64_t end = mark->end_ns;
+    mock_mark_drop(mark);
+    if (is_seen)
+        sleep_until(end);
+}
+
+static void window_wait(struct mock_stream *s)
 {
     while (s->count >= MOCK_STREAM_WINDOW)
         mock_sleepers_wait(&s->window_sleepers, UINT64_MAX);
-    if (!mock.options.is_virtual)
-        return CUDA_SUCCESS;
-    if (!s->ends && !(s->ends = calloc(MOCK_STREAM_WINDOW, sizeof *s->ends)))
-        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!s->ends)
+        return;
     uint64_t oldest = s->ends[s->submitted % MOCK_STREAM_WINDOW]; // of the operation that must leave the window
-    if (oldest > mock_now_ns()) {
+    if (oldest > mock_now_ns()) { // it is full: one sleep for many, as waking costs more than a short kernel
+        uint64_t until = s->ends[(s->submitted + WINDOW_STEP - 1) % MOCK_STREAM_WINDOW], most = oldest + WINDOW_STEP_NS;
+        until = later(oldest, until < most ? until : most);
         mock_unlock();
-        mock_sleep_until(oldest);
+        mock_sleep_until(until);
         mock_lock();
     }
-    return CUDA_SUCCESS;
 }
 
 // The legacy stream waits for the blocking streams of its context and they for it. Each legacy operation waits for the blocking ones since
@@ -255,15 +284,22 @@ static CUresult order_with_legacy(struct mock_stream *s, struct mock_op *op)
     return CUDA_SUCCESS;
 }
 
-CUresult mock_submit(struct mock_stream *s, struct mock_op *op, struct mock_mark *after)
+// The caller runs the operation itself, if nothing is before it.
+static bool takes_itself(struct mock_stream *s, const struct mock_op *op)
+{
+    if (s->head != op || op->blocked || op->lane != MOCK_LANE_WORK || s->where != MOCK_IDLE)
+        return false;
+    s->where = MOCK_RUNNING;
+    mock_stream_run(s, 1, false, NULL);
+    return true;
+}
+
+static CUresult submit(struct mock_stream *s, struct mock_op *op, struct mock_mark *after, bool runs_here)
 {
     struct mock_context *c = s->context;
     mock_stream_hold(s);
-    CUresult r = window_wait(s);
-    if (r == CUDA_SUCCESS && !mock_context_is_usable(c))
-        r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
-    if (r == CUDA_SUCCESS)
-        r = c->error;
+    window_wait(s);
+    CUresult r = mock_context_is_usable(c) ? c->error : CUDA_ERROR_CONTEXT_IS_DESTROYED;
     op->stream = s;
     op->start_ns = mock.options.is_virtual ? mock_now_ns() : 0;
     if (r == CUDA_SUCCESS)
@@ -288,15 +324,21 @@ CUresult mock_submit(struct mock_stream *s, struct mock_op *op, struct mock_mark
         if (c->active)
             c->active->active_link = &s->active_next;
         c->active = s;
-        kick(s);
     }
     s->tail = op;
+    if (s->head == op && !(runs_here && takes_itself(s, op)))
+        kick(s);
     mock_sched_settle();
     mock_stream_drop(s);
     return CUDA_SUCCESS;
 }
 
-CUresult mock_submit_and_wait(struct mock_stream *s, struct mock_op *op)
+CUresult mock_submit(struct mock_stream *s, struct mock_op *op, struct mock_mark *after)
+{
+    return submit(s, op, after, false);
+}
+
+CUresult mock_submit_and_wait(struct mock_stream *s, struct mock_op *op, bool is_seen)
 {
     struct mock_mark *done = op->done = mock_mark_new();
     if (!done) {
@@ -307,9 +349,9 @@ CUresult mock_submit_and_wait(struct mock_stream *s, struct mock_op *op)
     mock_mark_hold(done);
     mock_context_hold(c);
     mock_stream_hold(s);
-    CUresult r = mock_submit(s, op, NULL);
+    CUresult r = submit(s, op, NULL, true);
     if (r == CUDA_SUCCESS) {
-        mock_mark_wait(done, s);
+        mark_wait(done, s, is_seen);
         r = c->error;
     }
     mock_stream_drop(s);
@@ -322,7 +364,7 @@ void mock_op_free(struct mock_op *op) { free(op); }
 
 struct mock_op *mock_op_marker(void)
 {
-    struct mock_op *op = calloc(1, sizeof *op);
+    struct mock_op *op = malloc(sizeof *op);
     if (op)
         *op = (struct mock_op){.lane = MOCK_LANE_NOW, .release = mock_op_free};
     return op;
@@ -330,25 +372,7 @@ struct mock_op *mock_op_marker(void)
 
 // --- waiting
 
-void mock_mark_wait(struct mock_mark *mark, struct mock_stream *s)
-{
-    mock_mark_hold(mark);
-    while (!mark->is_done) {
-        if (s && s->where == MOCK_READY && s->head->is_light) {
-            mock_workers_untake(s);
-            mock_stream_run(s, MOCK_STREAM_WINDOW, true);
-        } else {
-            mock_sleepers_wait(&mark->sleepers, UINT64_MAX);
-        }
-    }
-    uint64_t end = mark->end_ns;
-    mock_mark_drop(mark);
-    if (!mock.options.is_virtual)
-        return;
-    mock_unlock();
-    mock_sleep_until(end);
-    mock_lock();
-}
+void mock_mark_wait(struct mock_mark *mark, struct mock_stream *s) { mark_wait(mark, s, true); }
 
 struct mock_mark *mock_stream_mark(struct mock_stream *s)
 {
@@ -363,7 +387,7 @@ CUresult mock_stream_wait(struct mock_stream *s)
     struct mock_context *c = s->context;
     if (s->is_legacy && c->epoch && c->epoch->pending) {
         struct mock_op *op = mock_op_marker();
-        return op ? mock_submit_and_wait(s, op) : CUDA_ERROR_OUT_OF_MEMORY;
+        return op ? mock_submit_and_wait(s, op, true) : CUDA_ERROR_OUT_OF_MEMORY;
     }
     uint64_t end = s->is_legacy ? later(s->clock_ns, c->blocking_end_ns) : s->clock_ns;
     struct mock_mark *mark = mock_stream_mark(s);
@@ -372,10 +396,8 @@ CUresult mock_stream_wait(struct mock_stream *s)
     if (mark) {
         mock_mark_wait(mark, s);
         mock_mark_drop(mark);
-    } else if (mock.options.is_virtual) {
-        mock_unlock();
-        mock_sleep_until(end);
-        mock_lock();
+    } else {
+        sleep_until(end);
     }
     CUresult r = c->error;
     mock_stream_drop(s);
@@ -410,11 +432,7 @@ void mock_context_wait(struct mock_context *c)
         mock_mark_drop(marks[i]);
     }
     free(marks);
-    if (mock.options.is_virtual) {
-        mock_unlock();
-        mock_sleep_until(end);
-        mock_lock();
-    }
+    sleep_until(end);
     mock_context_drop(c);
 }
 

@@ -112,8 +112,9 @@ void mock_context_wait(struct mock_context *context);
 // Queues `op`, behind `after` (NULL: nothing but its stream's order); waits while the window is full. Takes the operation over, also
 // when it fails (the context is gone or lost).
 CUresult mock_submit(struct mock_stream *stream, struct mock_op *op, struct mock_mark *after);
-// Submits and waits until it can be seen; then the context's error, if it has one.
-CUresult mock_submit_and_wait(struct mock_stream *stream, struct mock_op *op);
+// Submits and waits until it has run (by the caller itself, if nothing is before it) and, with is_seen, can be seen; then the context's
+// error, if it has one.
+CUresult mock_submit_and_wait(struct mock_stream *stream, struct mock_op *op, bool is_seen);
 // An operation that only marks a place in a stream, heap-allocated; NULL when out of memory.
 struct mock_op *mock_op_marker(void);
 void mock_op_free(struct mock_op *op); // the release of operations without extra memory

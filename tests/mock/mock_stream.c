@@ -24,8 +24,13 @@ struct mock_stream *mock_stream_open(struct mock_context *c, unsigned flags, int
     s->is_open = true;
     s->serial = ++mock.next_serial;
     s->sync_policy = CU_SYNC_POLICY_AUTO;
+    if (mock.options.is_virtual && !(s->ends = calloc(MOCK_STREAM_WINDOW, sizeof *s->ends))) {
+        free(s);
+        return NULL;
+    }
     // The default streams are not the program's to destroy, so they have no handle of their own.
     if (!is_legacy && mock_handle_new(GN_KIND_STREAM, c->id, s, &s->id) != CUDA_SUCCESS) {
+        free(s->ends);
         free(s);
         return NULL;
     }

@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "tests/mock/mock_state.h"
@@ -13,7 +15,9 @@ enum {
     POLL_INTERVAL_NS = 30000,
     TURN_OPS = 32,                // operations of one stream before a worker looks for another stream
     WORKER_STACK_BYTES = 1 << 20, // the engine keeps lanes and frames on its own heap
-    SPIN_NS = 100000,             // a sleep wakes some 60 us late, so the rest is spun
+    SLEEP_NS_MIN = 10000,         // less is not worth going to sleep for
+    LATE_NS_FIRST = 20000,        // what a sleep is expected to wake too late, before it was seen
+    LATE_NS_MAX = 60000,          // beyond that the processor was given to somebody else
 };
 
 struct mock_sleeper {
@@ -96,14 +100,30 @@ void mock_sleepers_wake(struct mock_sleeper **list)
 void mock_workers_note_end(void) { mock_sleepers_wake(&end_sleepers); }
 void mock_workers_wait_end(uint64_t until_ns) { mock_sleepers_wait(&end_sleepers, until_ns); }
 
+// The system lets a sleep last 50 us longer unless told otherwise. The calling thread is the program's, so it gets its own slack back.
+static void sleep_precisely(uint64_t wake_ns)
+{
+    struct timespec t = {(time_t)(wake_ns / 1000000000u), (long)(wake_ns % 1000000000u)};
+    int slack_ns = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
+        ;
+    if (slack_ns > 0)
+        prctl(PR_SET_TIMERSLACK, slack_ns, 0, 0, 0);
+}
+
+// Sleeps to shortly before, by what sleeps have lately been late, and spins the rest.
 void mock_sleep_until(uint64_t when_ns)
 {
+    static _Atomic unsigned expected_late_ns = LATE_NS_FIRST; // a running mean; whichever thread writes it last is right enough
     uint64_t now = mock_now_ns();
-    if (when_ns > now + SPIN_NS) {
-        uint64_t wake = when_ns - SPIN_NS;
-        struct timespec t = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
-        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
-            ;
+    unsigned late = atomic_load_explicit(&expected_late_ns, memory_order_relaxed), margin = late + late / 2;
+    if (when_ns > now + margin + SLEEP_NS_MIN) {
+        uint64_t wake = when_ns - margin;
+        sleep_precisely(wake);
+        now = mock_now_ns();
+        unsigned seen = now < wake ? 0 : now - wake > LATE_NS_MAX ? LATE_NS_MAX : (unsigned)(now - wake);
+        atomic_store_explicit(&expected_late_ns, late - late / 8 + seen / 8, memory_order_relaxed);
     }
     while (mock_now_ns() < when_ns)
         __builtin_ia32_pause();
@@ -145,7 +165,7 @@ static void *worker(void *unused)
             idle_workers--;
         }
         mock_workers_untake(s);
-        mock_stream_run(s, TURN_OPS, false);
+        mock_stream_run(s, TURN_OPS, false, NULL);
     }
     return unused;
 }
@@ -162,6 +182,7 @@ static struct mock_stream *next_hosted(void)
 
 static void *host_thread(void *unused)
 {
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     mock_lock();
     for (struct mock_stream *s;;) {
         while (!(s = next_hosted()))
@@ -178,7 +199,7 @@ static void *host_thread(void *unused)
         s->where = MOCK_RUNNING;
         mock_op_run(op);
         mock_op_finish(op);
-        mock_stream_run(s, 0, false); // lets it go
+        mock_stream_run(s, 0, false, NULL); // lets it go
         mock_stream_drop(s);
     }
     return unused;
@@ -197,7 +218,7 @@ static void poll_one(struct mock_stream *s)
     } else {
         op->run_ns = now > op->start_ns ? now - op->start_ns : 0;
         mock_op_finish(op);
-        mock_stream_run(s, 0, false);
+        mock_stream_run(s, 0, false, NULL);
     }
     mock_stream_drop(s);
 }
@@ -205,6 +226,7 @@ static void poll_one(struct mock_stream *s)
 static void *poll_thread(void *unused)
 {
     const struct timespec interval = {0, POLL_INTERVAL_NS};
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     mock_lock();
     for (;;) {
         while (!polled.first)
@@ -239,6 +261,8 @@ void mock_workers_take(struct mock_stream *s)
         break;
     case MOCK_LANE_HOST:
         mock_op_begin(s->head);
+        if (!mock.options.is_virtual) // first come, first served
+            s->head->start_ns = mock_now_ns();
         s->where = MOCK_WITH_HOST;
         list_add(&hosted, s);
         if (!has_host_thread)

@@ -22,7 +22,7 @@ void mock_op_begin(struct mock_op *op);
 CUresult mock_op_run(struct mock_op *op); // without the lock meanwhile
 void mock_op_finish(struct mock_op *op);
 void mock_sched_settle(void);
-// The caller owns the stream (MOCK_RUNNING): runs up to ops_max operations, then lets it go.
-void mock_stream_run(struct mock_stream *stream, unsigned ops_max, bool only_light);
+// The caller owns the stream (MOCK_RUNNING): runs up to ops_max operations, none once `until` (or NULL) is done, then lets it go.
+void mock_stream_run(struct mock_stream *stream, unsigned ops_max, bool only_light, const struct mock_mark *until);
 
 #endif
