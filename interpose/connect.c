@@ -51,6 +51,8 @@ static int say_hello(int fd)
     };
     if (gn_options_on(GN_OPT_SHM) && gn_shm_possible(fd))
         hello.wants |= GN_WANTS_SHM;
+    if (gn_options_on(GN_OPT_LZ4))
+        hello.wants |= GN_WANTS_PACKED;
     snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);
     memcpy(hello.token, gn_options.token, sizeof hello.token);
     int size = gn_hello_encode(buffer, sizeof buffer, &hello);
@@ -159,6 +161,7 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
     const struct gn_session_config config = {
         .ring_bytes = gn_options.ring_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
+        .packs = gn_options_on(GN_OPT_LZ4),
         .confirm_posts = !gn_options_on(GN_OPT_POST),
         .events = *events,
     };

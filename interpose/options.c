@@ -107,12 +107,10 @@ static const struct {
     const char *name;
     unsigned opts;
 } optimisations[] = {
-    {"post", GN_OPT_POST},
-    {"uring", GN_OPT_URING},
-    {"threads", GN_OPT_THREADS},
-    {"shm", GN_OPT_SHM},
-    {"cache", GN_OPT_CACHE},
-    {"all", GN_OPT_ALL},
+#define X(symbol, name) {name, GN_OPT_##symbol},
+    GN_OPTIMISATIONS(X)
+#undef X
+        {"all", GN_OPT_ALL},
 };
 enum { OPTIMISATIONS = sizeof optimisations / sizeof *optimisations };
 

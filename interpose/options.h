@@ -12,14 +12,26 @@
 #include "interpose/log.h"
 #include "remoting/hello.h"
 
-// The optimisations that GENIE_OPT can switch off. Each changes speed only.
+// The optimisations that GENIE_OPT can switch off, by name. Each changes speed only.
+#define GN_OPTIMISATIONS(X)                                                                                  \
+    X(POST, "post")       /* posted commands are not waited for */                                          \
+    X(URING, "uring")     /* io_uring instead of plain sockets */                                           \
+    X(THREADS, "threads") /* a sender and a receiver thread of the session's own */                         \
+    X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
+    X(LZ4, "lz4")         /* large payload goes packed where that pays */
+
+enum gn_opt_number {
+#define X(symbol, name) GN_OPT_NUMBER_##symbol,
+    GN_OPTIMISATIONS(X)
+#undef X
+        GN_OPT_NUMBERS
+};
+
 enum gn_opt {
-    GN_OPT_POST = 1,    // posted commands are not waited for
-    GN_OPT_URING = 2,   // io_uring instead of plain sockets
-    GN_OPT_THREADS = 4, // a sender and a receiver thread of the session's own
-    GN_OPT_SHM = 8,     // shared memory with a server on this machine
-    GN_OPT_CACHE = 16,  // occupancy and the attributes of functions are kept
-    GN_OPT_ALL = 31,
+#define X(symbol, name) GN_OPT_##symbol = 1 << GN_OPT_NUMBER_##symbol,
+    GN_OPTIMISATIONS(X)
+#undef X
+        GN_OPT_ALL = (1 << GN_OPT_NUMBERS) - 1,
 };
 
 enum {

@@ -114,13 +114,14 @@ static void put_report(FILE *f)
     put_classes(f);
     put_number(f, "kernels", SUM(kernels));
     put_number(f, "shim_ns", SUM(time_ns));
-    put_number(f, "kept_answers", SUM(kept));
     put_number(f, "round_trips", n.round_trips);
     put_number(f, "commands", n.commands);
     fprintf(f, ",\n  \"bytes_sent\": {\"commands\": %llu, \"payload\": %llu}",
             (unsigned long long)n.command_bytes_sent, (unsigned long long)n.payload_bytes_sent);
     fprintf(f, ",\n  \"bytes_received\": {\"commands\": %llu, \"payload\": %llu}",
             (unsigned long long)n.command_bytes_received, (unsigned long long)n.payload_bytes_received);
+    fprintf(f, ",\n  \"packed\": {\"before\": %llu, \"after\": %llu}", (unsigned long long)n.packed_raw_bytes,
+            (unsigned long long)n.packed_bytes);
     put_number(f, "sends", n.sends);
     put_number(f, "receives", n.receives);
     put_number(f, "wakeups", n.wakeups);

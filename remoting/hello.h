@@ -19,6 +19,7 @@ enum {
 
 enum gn_wants { // what a client can do beyond the protocol, and the server may grant; unknown bits are ignored
     GN_WANTS_SHM = 1, // to go on through shared memory (remoting/link_shm.h)
+    GN_WANTS_PACKED = 2, // GN_MESSAGE_PACKED, where that pays
 };
 
 struct gn_hello {

@@ -3,9 +3,11 @@
 #include "remoting/link.h"
 
 #include <errno.h>
+#include <linux/tcp.h> // libc has an older struct tcp_info
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -84,4 +86,15 @@ void gn_link_wake_fd(int wake_fd)
     uint64_t one = 1;
     while (write(wake_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
+}
+
+uint64_t gn_link_meter_rate(struct gn_link_meter *meter, int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || size < offsetof(struct tcp_info, tcpi_busy_time) + 8)
+        return 0;
+    uint64_t acked_bytes = info.tcpi_bytes_acked - meter->acked_bytes, busy_us = info.tcpi_busy_time - meter->busy_us;
+    *meter = (struct gn_link_meter){info.tcpi_bytes_acked, info.tcpi_busy_time};
+    return busy_us ? acked_bytes * 1000000 / busy_us : 0;
 }

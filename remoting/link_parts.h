@@ -3,6 +3,8 @@
 #ifndef GN_REMOTING_LINK_PARTS_H
 #define GN_REMOTING_LINK_PARTS_H
 
+#include <stdint.h>
+
 #include "remoting/link.h"
 
 struct gn_link *gn_link_plain_new(int fd);
@@ -11,5 +13,10 @@ int gn_link_uring_new(struct gn_link **link, int fd); // 0, or -errno when io_ur
 // Waits for the peer to hang up or for `wake_fd` (an eventfd), which it empties.
 int gn_link_watch_fd(int fd, int wake_fd);
 void gn_link_wake_fd(int wake_fd);
+
+struct gn_link_meter { // what the kernel had counted when it was last asked
+    uint64_t acked_bytes, busy_us;
+};
+uint64_t gn_link_meter_rate(struct gn_link_meter *meter, int fd); // as gn_link_ops.rate
 
 #endif

@@ -12,6 +12,7 @@
 struct plain {
     struct gn_link link;
     int fd, wake_fd;
+    struct gn_link_meter meter;
 };
 
 static struct plain *self(struct gn_link *link) { return (struct plain *)link; }
@@ -40,6 +41,8 @@ static int plain_watch(struct gn_link *link) { return gn_link_watch_fd(self(link
 static void plain_wake(struct gn_link *link) { gn_link_wake_fd(self(link)->wake_fd); }
 static void plain_shut(struct gn_link *link) { shutdown(self(link)->fd, SHUT_RDWR); }
 
+static uint64_t plain_rate(struct gn_link *link) { return gn_link_meter_rate(&self(link)->meter, self(link)->fd); }
+
 static void plain_close(struct gn_link *link)
 {
     close(self(link)->fd);
@@ -55,6 +58,7 @@ static const struct gn_link_ops plain_ops = {
     .shut = plain_shut,
     .close = plain_close,
     .abandon = plain_close,
+    .rate = plain_rate,
 };
 
 struct gn_link *gn_link_plain_new(int fd)

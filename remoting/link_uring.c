@@ -17,6 +17,7 @@ enum { RING_ENTRIES = 4 }; // one operation at a time, and room for what liburin
 struct uring {
     struct gn_link link;
     int fd, wake_fd;
+    struct gn_link_meter meter;
     struct io_uring out, in;
 };
 
@@ -72,6 +73,8 @@ static int uring_watch(struct gn_link *link) { return gn_link_watch_fd(self(link
 static void uring_wake(struct gn_link *link) { gn_link_wake_fd(self(link)->wake_fd); }
 static void uring_shut(struct gn_link *link) { shutdown(self(link)->fd, SHUT_RDWR); }
 
+static uint64_t uring_rate(struct gn_link *link) { return gn_link_meter_rate(&self(link)->meter, self(link)->fd); }
+
 static void uring_close(struct gn_link *link)
 {
     io_uring_queue_exit(&self(link)->out);
@@ -98,6 +101,7 @@ static const struct gn_link_ops uring_ops = {
     .shut = uring_shut,
     .close = uring_close,
     .abandon = uring_abandon,
+    .rate = uring_rate,
 };
 
 int gn_link_uring_new(struct gn_link **link, int fd)

@@ -139,6 +139,8 @@ void gn_session_close(struct gn_session *s)
     pthread_mutex_destroy(&s->send_lock);
     pthread_mutex_destroy(&s->receive_lock);
     free(s->transfers);
+    free(s->unpack_from);
+    free(s->unpack_to);
     free(s->ring.bytes);
     free(s->buffer);
     free(s);
@@ -155,6 +157,8 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
     counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
     counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);
+    counts->packed_raw_bytes = atomic_load(&s->packing.raw_bytes) + atomic_load(&s->unpacked_raw_bytes);
+    counts->packed_bytes = atomic_load(&s->packing.packed_bytes) + atomic_load(&s->unpacked_bytes);
     // Small payload has been counted with the ring's bytes; what of it still waits there is counted as sent.
     uint64_t small = s->small_bytes < counts->command_bytes_sent ? s->small_bytes : counts->command_bytes_sent;
     counts->command_bytes_sent -= small;

@@ -32,6 +32,7 @@ struct gn_session_events { // called on the receiver's thread, without a lock; m
 struct gn_session_config {
     size_t ring_bytes;     // command bytes unacknowledged at most; a power of two, 64 KiB at least
     bool threads;          // false: no thread of its own; things happen inside calls that wait
+    bool packs;            // large payload, where that pays (remoting/pack.h)
     bool confirm_posts;    // every posted command waits for its reply, and has its own code: what plain remoting costs
     struct gn_session_events events;
 };
@@ -78,6 +79,7 @@ int gn_session_host_done(struct gn_session *session, uint64_t token);
 struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
     const char *link; // its name
+    uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
 };
 void gn_session_count(struct gn_session *session, struct gn_session_counts *counts);
 

@@ -14,6 +14,7 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "core/ring.h"
+#include "remoting/pack.h"
 #include "remoting/session.h"
 
 enum {
@@ -85,6 +86,7 @@ struct gn_session {
     uint32_t small_used, small_freed, large_used, large_freed; // staging slots of the server, counted from the start
     uint32_t large_slots;
     uint64_t small_bytes;          // of small payload, which lies among the commands
+    struct gn_packing packing;
     enum sender_state sender;
     _Atomic uint32_t sender_word;  // futex of the sender thread
 
@@ -96,6 +98,8 @@ struct gn_session {
     _Atomic int64_t async_due;     // messages that nobody waits for but that must be received
     uint8_t *buffer;               // received bytes not yet looked at: [buffer_at, buffer_end)
     size_t buffer_at, buffer_end;
+    uint8_t *unpack_from, *unpack_to; // packed data on its way, GN_PAYLOAD_BYTES_MAX each; made when the first comes
+    _Atomic uint64_t unpacked_raw_bytes, unpacked_bytes;
     struct transfer *transfers;
     uint32_t transfer_count, transfer_room, transfer_free;
 

@@ -253,6 +253,31 @@ static int data(struct gn_session *s, const struct gn_message *m)
     return error;
 }
 
+// Packed data: received whole, unpacked, and put where it belongs.
+static int packed_data(struct gn_session *s, const struct gn_message *m)
+{
+    struct gn_box box;
+    if (!s->unpack_from && !(s->unpack_from = malloc(GN_PAYLOAD_BYTES_MAX)))
+        return -ENOMEM;
+    if (!s->unpack_to && !(s->unpack_to = malloc(GN_PAYLOAD_BYTES_MAX)))
+        return -ENOMEM;
+    int error = take(s, s->unpack_from, m->size_bytes);
+    if (!error)
+        error = take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
+    if (error)
+        return error;
+    size_t raw_bytes = gn_packed_bytes(s->unpack_from, m->size_bytes, GN_PAYLOAD_BYTES_MAX);
+    if (!raw_bytes || !session_transfer_room(s, m->id, m->value, raw_bytes, &box) ||
+        gn_unpack(s->unpack_to, raw_bytes, s->unpack_from, m->size_bytes))
+        return -EPROTO;
+    gn_box_scatter(&box, m->value, s->unpack_to, raw_bytes);
+    count(&s->payload_bytes_received, m->size_bytes);
+    count(&s->unpacked_bytes, m->size_bytes);
+    count(&s->unpacked_raw_bytes, raw_bytes);
+    session_transfer_moved(s, m->id, raw_bytes);
+    return 0;
+}
+
 // A message with a small body, which is brought into the buffer whole.
 static int small(struct gn_session *s, const struct gn_message *m)
 {
@@ -292,7 +317,7 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
 {
     static const uint32_t most_bytes[GN_MESSAGE_KINDS] = {
         [GN_MESSAGE_REPLY] = GN_REPLY_BYTES_MAX, [GN_MESSAGE_DATA] = GN_PAYLOAD_BYTES_MAX, [GN_MESSAGE_PULL] = 8,
-        [GN_MESSAGE_PRINT] = RECEIVE_BUFFER_BYTES / 2, [GN_MESSAGE_GOODBYE] = 4096,
+        [GN_MESSAGE_PRINT] = RECEIVE_BUFFER_BYTES / 2, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
     };
     struct gn_message m;
     while (s->buffer_end - s->buffer_at < sizeof m) {
@@ -305,9 +330,13 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
         s->buffer_at += sizeof m;
         if (!m.kind || m.kind >= GN_MESSAGE_KINDS || m.size_bytes > most_bytes[m.kind])
             return -EPROTO;
-        count(&s->command_bytes_received, sizeof m + (m.kind == GN_MESSAGE_DATA ? 0 : gn_pad8(m.size_bytes)));
+        bool is_payload = m.kind == GN_MESSAGE_DATA || m.kind == GN_MESSAGE_PACKED;
+        count(&s->command_bytes_received, sizeof m + (is_payload ? 0 : gn_pad8(m.size_bytes)));
         acknowledge(s, &m);
-        int error = m.kind == GN_MESSAGE_REPLY ? reply(s, &m) : m.kind == GN_MESSAGE_DATA ? data(s, &m) : small(s, &m);
+        int error = m.kind == GN_MESSAGE_REPLY    ? reply(s, &m)
+                    : m.kind == GN_MESSAGE_DATA   ? data(s, &m)
+                    : m.kind == GN_MESSAGE_PACKED ? packed_data(s, &m)
+                                                  : small(s, &m);
         if (error)
             return error;
     } while (!(w && w->done) && s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));

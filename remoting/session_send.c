@@ -219,11 +219,11 @@ void session_fail_senders(struct gn_session *s)
 
 // --- commands
 
-static bool has_room(struct gn_session *s, size_t payload_bytes)
+static bool has_room(struct gn_session *s, size_t payload_bytes, bool is_small)
 {
     if (!payload_bytes)
         return true;
-    if (payload_bytes <= GN_SMALL_PAYLOAD_BYTES)
+    if (is_small)
         return s->small_used - s->small_freed < GN_SMALL_SLOTS;
     // A server may free what has not been sent; there must be a place for it all the same.
     return s->large_used - s->large_freed < s->large_slots && s->extent_count < EXTENTS_MAX;
@@ -242,12 +242,12 @@ static void say_starved(struct gn_session *s)
 }
 
 // With the send lock, which it lets go while it waits. NULL: the session is over.
-static uint8_t *reserve(struct gn_session *s, size_t frame_bytes, size_t payload_bytes)
+static uint8_t *reserve(struct gn_session *s, size_t frame_bytes, size_t payload_bytes, bool is_small)
 {
     for (;;) {
         if (atomic_load_explicit(&s->over, memory_order_relaxed))
             return NULL;
-        uint8_t *place = has_room(s, payload_bytes) ? gn_ring_reserve(&s->ring, frame_bytes) : NULL;
+        uint8_t *place = has_room(s, payload_bytes, is_small) ? gn_ring_reserve(&s->ring, frame_bytes) : NULL;
         if (place)
             return place;
         // The waiter is known before the lock is free, so the acknowledgement that makes room cannot be missed.
@@ -269,6 +269,7 @@ struct posting {
     const void *args;
     const void *payload;
     size_t payload_bytes;
+    bool packed;
     _Atomic uint32_t *sent; // for large payload
     struct waiter *reply;   // or NULL
     uint64_t transfer;      // of a read, or 0
@@ -292,13 +293,14 @@ static uint8_t *put_scope(struct gn_session *s, uint8_t *place, uint64_t context
 static int enqueue(struct gn_session *s, struct posting *p)
 {
     const struct gn_codec *codec = &gn_codecs[p->op];
-    size_t body = codec->size(p->args), small = p->payload_bytes <= GN_SMALL_PAYLOAD_BYTES ? gn_pad8(p->payload_bytes) : 0;
+    bool is_small = p->payload_bytes <= GN_SMALL_PAYLOAD_BYTES && !p->packed;
+    size_t body = codec->size(p->args), small = is_small ? gn_pad8(p->payload_bytes) : 0;
     size_t frame = sizeof(struct gn_command) + body;
     if (frame > GN_COMMAND_BYTES_MAX || frame + small + scope_bytes > s->ring.size_bytes)
         return -EMSGSIZE;
     pthread_mutex_lock(&s->send_lock);
     // Room for a scope command too: whether one is needed can change while this thread waits.
-    uint8_t *place = reserve(s, frame + small + scope_bytes, p->payload_bytes);
+    uint8_t *place = reserve(s, frame + small + scope_bytes, p->payload_bytes, is_small);
     if (!place) {
         pthread_mutex_unlock(&s->send_lock);
         return -ENOTCONN;
@@ -309,7 +311,7 @@ static int enqueue(struct gn_session *s, struct posting *p)
     struct gn_command head = {
         .size_bytes = (uint32_t)frame,
         .op = (uint16_t)p->op,
-        .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) |
+        .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) | (p->packed ? GN_COMMAND_PACKED : 0) |
                             (p->reply && gn_api[p->op].class == GN_POSTED ? GN_COMMAND_CONFIRM : 0)),
     };
     memcpy(place, &head, sizeof head);
@@ -433,6 +435,38 @@ int gn_session_post(struct gn_session *s, uint64_t context, unsigned op, const v
     return s->config.confirm_posts ? post_confirmed(s, &p, code) : enqueue(s, &p);
 }
 
+// A copy of the payload that goes out in its place, to be freed by the caller; NULL where packing does not pay.
+static void *pack(struct gn_session *s, struct posting *p)
+{
+    size_t raw_bytes = p->payload_bytes;
+    void *packed = NULL;
+    if (!s->config.packs || raw_bytes < GN_PACK_BYTES_MIN)
+        return NULL;
+    if (gn_packing_wants_rate(&s->packing, raw_bytes) && s->link->ops->rate)
+        gn_packing_rate(&s->packing, s->link->ops->rate(s->link));
+    if (!gn_packing_pays(&s->packing, p->payload, raw_bytes) || !(packed = malloc(gn_pack_room_bytes(raw_bytes))))
+        return NULL;
+    size_t packed_bytes = gn_pack(&s->packing, packed, p->payload, raw_bytes);
+    if (!packed_bytes) {
+        free(packed);
+        return NULL;
+    }
+    p->payload = packed;
+    p->payload_bytes = packed_bytes;
+    p->packed = true;
+    return packed;
+}
+
+// Until the payload is in the socket.
+static void wait_until_sent(struct gn_session *s, const struct posting *p)
+{
+    while (!atomic_load_explicit(p->sent, memory_order_acquire)) {
+        session_send_pending(s, p->end);
+        if (!atomic_load_explicit(p->sent, memory_order_acquire))
+            gn_futex_wait(p->sent, 0, 1000000); // another thread sends; look again each millisecond in case it stopped early
+    }
+}
+
 int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
                             size_t size_bytes, int32_t *code)
 {
@@ -441,18 +475,20 @@ int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op,
     *code = 0;
     if (size_bytes > s->chunk_bytes)
         return -EMSGSIZE;
-    if (s->config.confirm_posts)
-        return post_confirmed(s, &p, code);
-    p.sent = &sent; // not before: a reply can be here before the thread that sent the payload has come to write this word
-    int error = enqueue(s, &p);
-    if (error || size_bytes <= GN_SMALL_PAYLOAD_BYTES)
-        return error;
-    while (!atomic_load_explicit(&sent, memory_order_acquire)) { // until the payload is in the socket
-        session_send_pending(s, p.end);
-        if (!atomic_load_explicit(&sent, memory_order_acquire))
-            gn_futex_wait(&sent, 0, 1000000); // another thread sends; look again each millisecond in case it stopped early
+    void *packed = pack(s, &p);
+    int error;
+    if (s->config.confirm_posts) {
+        error = post_confirmed(s, &p, code);
+    } else {
+        p.sent = &sent; // not before: a reply can be here before the thread that sent the payload has come to write this word
+        error = enqueue(s, &p);
+        if (!error && size_bytes > GN_SMALL_PAYLOAD_BYTES) {
+            wait_until_sent(s, &p);
+            error = atomic_load(&s->over) ? -ENOTCONN : 0;
+        }
     }
-    return atomic_load(&s->over) ? -ENOTCONN : 0;
+    free(packed);
+    return error;
 }
 
 bool session_queue_control(struct gn_session *s, struct control *control)

@@ -11,6 +11,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "remoting/pack.h"
 #include "server/gate.h"
 #include "server/host.h"
 #include "server/log.h"
@@ -23,7 +24,7 @@ enum {
     BUFFER_BYTES = 256 << 10,     // holds any frame, and a burst of launches in one system call
     PAYLOAD_BODY_BYTES_MAX = 128, // the body of a command with payload: numbers only
     PADDING_BYTES_MAX = GN_COMMAND_BYTES_MAX + GN_SMALL_PAYLOAD_BYTES + 16, // a command with payload behind a scope command
-    FLAGS_KNOWN = GN_COMMAND_PAYLOAD | GN_COMMAND_CONTROL | GN_COMMAND_CONFIRM,
+    FLAGS_KNOWN = GN_COMMAND_PAYLOAD | GN_COMMAND_CONTROL | GN_COMMAND_CONFIRM | GN_COMMAND_PACKED,
 };
 
 struct frame {
@@ -44,6 +45,7 @@ struct gn_commands {
     struct gn_link *link;
     uint64_t ring_bytes;
     uint8_t *buffer; // of the reader
+    uint8_t *packed; // packed payload on its way into its slot, GN_PAYLOAD_BYTES_MAX; made when the first comes
     size_t at, end;
     uint64_t position; // of the reader in the command stream
 
@@ -311,6 +313,23 @@ static int control(struct gn_commands *l, const struct frame *f)
     }
 }
 
+// Reads packed payload of `size_bytes` and unpacks it into the slot.
+static int read_packed(struct gn_commands *l, struct frame *f, size_t size_bytes)
+{
+    if (!l->packed && !(l->packed = malloc(GN_PAYLOAD_BYTES_MAX)))
+        return fail(l, -ENOMEM, "no memory to unpack payload");
+    int error = read_payload(l, l->packed, size_bytes);
+    if (error)
+        return error;
+    size_t raw_bytes = gn_packed_bytes(l->packed, size_bytes, l->worker->limits.chunk_bytes);
+    if (!raw_bytes || gn_unpack(f->payload.data, raw_bytes, l->packed, size_bytes))
+        return fail(l, -EPROTO, "packed payload that does not unpack to what it says");
+    uint64_t told = raw_bytes;
+    f->payload.size_bytes = told;
+    memcpy(f->body, &told, sizeof told); // from here on as if it had come as it is
+    return 0;
+}
+
 // Reads the payload of a command into a slot of the staging.
 static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX])
 {
@@ -318,7 +337,7 @@ static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_
     f->payload = (struct gn_payload){.slot = -1};
     bool expected = gn_codecs[f->head.op].payload;
     size_t body_bytes = f->head.size_bytes - sizeof f->head;
-    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (expected && (body_bytes < 8 || body_bytes > PAYLOAD_BODY_BYTES_MAX)))
+    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (!expected && f->head.flags & GN_COMMAND_PACKED) || (expected && (body_bytes < 8 || body_bytes > PAYLOAD_BODY_BYTES_MAX)))
         return fail(l, -EPROTO, "a command with payload where none belongs, or without");
     if (!expected)
         return 0;
@@ -327,7 +346,7 @@ static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_
     memcpy(&size, f->body, sizeof size);
     if (!size || size > l->worker->limits.chunk_bytes)
         return fail(l, -EPROTO, "payload of no bytes, or of more than was agreed");
-    bool small = size <= GN_SMALL_PAYLOAD_BYTES;
+    bool packed = f->head.flags & GN_COMMAND_PACKED, small = size <= GN_SMALL_PAYLOAD_BYTES && !packed;
     f->payload.slot = gn_staging_take(l->worker->staging, small ? GN_SLOT_SMALL : GN_SLOT_LARGE);
     if (f->payload.slot < 0)
         return fail(l, -EPROTO, "more payload than the window allows");
@@ -336,7 +355,7 @@ static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_
     if (small)
         l->position += gn_pad8(size);
     f->end = l->position;
-    return read_payload(l, f->payload.data, size);
+    return packed ? read_packed(l, f, size) : read_payload(l, f->payload.data, size);
 }
 
 // --- running
@@ -578,6 +597,7 @@ void gn_commands_close(struct gn_commands *l)
     }
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->changed);
+    free(l->packed);
     free(l->buffer);
     free(l);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/cursor.h"
+#include "remoting/pack.h"
 #include "server/log.h"
 #include "server/staging.h"
 
@@ -16,7 +17,8 @@ struct item {
     struct item *next;
     struct gn_message message;
     int slot;           // staging slot of the body, or -1
-    const void *body;   // in the slot, or right behind this structure
+    const void *body;   // in the slot, right behind this structure, or in `packed`
+    void *packed;
     size_t sent_bytes;  // of header, body and padding together
 };
 
@@ -33,6 +35,8 @@ struct gn_output {
     uint32_t told_small, told_large;
     bool sending, blocked;   // somebody sends; the socket was full, so the thread must
     bool dead, stopping;
+    bool packs;              // the client takes packed data
+    struct gn_packing packing;
     pthread_t thread;
 };
 
@@ -73,7 +77,32 @@ static void finish_first(struct gn_output *o)
         gn_staging_release(o->worker->staging, i->slot);
     o->queued_bytes -= kept_bytes(i);
     atomic_fetch_add_explicit(&o->worker->status->sent_bytes, item_bytes(i), memory_order_relaxed);
+    free(i->packed);
     free(i);
+}
+
+// With the lock, which it lets go while packing; the sender's role is the caller's, so that the item stays where it is.
+static void pack(struct gn_output *o, struct item *i)
+{
+    size_t raw_bytes = i->message.size_bytes, packed_bytes = 0;
+    void *packed = NULL;
+    pthread_mutex_unlock(&o->lock);
+    if (gn_packing_wants_rate(&o->packing, raw_bytes) && o->link->ops->rate)
+        gn_packing_rate(&o->packing, o->link->ops->rate(o->link));
+    if (gn_packing_pays(&o->packing, i->body, raw_bytes) && (packed = malloc(gn_pack_room_bytes(raw_bytes))))
+        packed_bytes = gn_pack(&o->packing, packed, i->body, raw_bytes);
+    if (packed_bytes)
+        gn_staging_release(o->worker->staging, i->slot);
+    else
+        free(packed);
+    pthread_mutex_lock(&o->lock);
+    if (!packed_bytes)
+        return;
+    i->message.kind = GN_MESSAGE_PACKED;
+    i->message.size_bytes = (uint32_t)packed_bytes;
+    i->body = i->packed = packed;
+    i->slot = -1;
+    o->queued_bytes += packed_bytes;
 }
 
 // With the lock, which it lets go while sending; the sender's role is the caller's. -EAGAIN: the socket is full. 0: all is sent.
@@ -84,6 +113,9 @@ static int send_queued(struct gn_output *o, int wait)
         int count = 0;
         const struct gn_message *told = NULL;
         for (struct item *i = o->first; i && count + 3 <= GN_LINK_IOVECS_MAX; i = i->next) {
+            // The thread sends because the socket was full: the network is slower than this machine.
+            if (wait && o->packs && i->message.kind == GN_MESSAGE_DATA && i->slot >= 0 && !i->sent_bytes)
+                pack(o, i);
             if (!i->sent_bytes) { // the newest counters, as long as the header has not gone out
                 i->message.acked_bytes = o->taken_bytes;
                 i->message.freed_small = o->freed_small;
@@ -150,13 +182,14 @@ static void *run(void *output)
     return NULL;
 }
 
-int gn_output_open(struct gn_output **output, struct gn_worker *w, struct gn_link *link)
+int gn_output_open(struct gn_output **output, struct gn_worker *w, struct gn_link *link, bool packs)
 {
     struct gn_output *o = calloc(1, sizeof *o);
     if (!o)
         return -ENOMEM;
     o->worker = w;
     o->link = link;
+    o->packs = packs;
     o->end = &o->first;
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);

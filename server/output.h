@@ -16,7 +16,7 @@ enum { GN_OUTPUT_BYTES_MAX = 64 << 20 }; // queued messages; a client that asks 
 
 struct gn_output;
 
-int gn_output_open(struct gn_output **output, struct gn_worker *w, struct gn_link *link);
+int gn_output_open(struct gn_output **output, struct gn_worker *w, struct gn_link *link, bool packs); // packs: data, where it pays
 void gn_output_close(struct gn_output *output); // sends nothing more
 
 // A message; `body` is copied. The counters in the header are filled in when it is sent. false: over the limit, or the link is dead.

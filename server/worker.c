@@ -33,14 +33,14 @@ static CUresult start_driver(struct gn_worker *w, const char *path, struct gn_we
     return CUDA_ERROR_NO_DEVICE;
 }
 
-static int open_parts(struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)
+static int open_parts(struct gn_worker *w, struct gn_link *link, const struct gn_hello *hello)
 {
-    int error = gn_output_open(&w->output, w, link);
+    int error = gn_output_open(&w->output, w, link, hello->wants & GN_WANTS_PACKED);
     error = error ? error : gn_staging_open(&w->staging, w);
     error = error ? error : gn_waiters_open(&w->waiters, w);
     error = error ? error : gn_gates_open(&w->gates, w);
     error = error ? error : gn_pulls_open(&w->pulls);
-    error = error ? error : gn_commands_open(&w->commands, w, link, ring_bytes);
+    error = error ? error : gn_commands_open(&w->commands, w, link, hello->ring_bytes);
     return error;
 }
 
@@ -67,7 +67,7 @@ int gn_worker_main(const struct gn_worker_start *start)
     snprintf(w->status->transport, sizeof w->status->transport, "%s", link->ops->name);
     if (gn_print_open())
         gn_log(GN_LOG_WARN, "what kernels print will not reach the client");
-    if (open_parts(w, link, start->session->hello.ring_bytes))
+    if (open_parts(w, link, &start->session->hello))
         return GN_EXIT_START;
     atomic_store(&w->status->ready, 1);
     int result = gn_commands_run(w->commands);

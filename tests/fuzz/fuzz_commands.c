@@ -254,7 +254,7 @@ static void before(struct feed *feed)
 
 static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
-    require(!gn_output_open(&w->output, w, link) && !gn_staging_open(&w->staging, w) &&
+    require(!gn_output_open(&w->output, w, link, true) && !gn_staging_open(&w->staging, w) &&
             !gn_waiters_open(&w->waiters, w) && !gn_gates_open(&w->gates, w) && !gn_pulls_open(&w->pulls) &&
             !gn_commands_open(&w->commands, w, link, RING_BYTES));
 }

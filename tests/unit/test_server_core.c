@@ -132,7 +132,7 @@ static int begin(void **state)
     w.status = &status;
     w.limits = (struct gn_limits){.memory_bytes = 1 << 20, .image_bytes = 1 << 16, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};
     fake_driver(&w.driver);
-    if (gn_link_memory_pair(&mine, &its, NULL) || gn_output_open(&w.output, &w, its) || gn_staging_open(&w.staging, &w) ||
+    if (gn_link_memory_pair(&mine, &its, NULL) || gn_output_open(&w.output, &w, its, true) || gn_staging_open(&w.staging, &w) ||
         gn_waiters_open(&w.waiters, &w) || gn_gates_open(&w.gates, &w) || gn_pulls_open(&w.pulls) ||
         gn_commands_open(&w.commands, &w, its, RING_BYTES))
         return -1;
