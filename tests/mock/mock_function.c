@@ -62,6 +62,7 @@ static CUresult set(struct mock_func_settings *s, CUfunction_attribute attrib, i
                     const struct ptx_func_info *info)
 {
     bool needs_cluster = info->required_cluster[0] != 0;
+    s->version++;
     switch (attrib) {
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
         if (value < 0 || value > mock_shape()->block_shared_bytes - (int)info->static_shared_bytes)

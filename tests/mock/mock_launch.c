@@ -15,19 +15,12 @@
 #include "tests/mock/mock_stream.h"
 #include "tests/mock/mock_turn.h"
 
-struct shape { // of a launch
-    uint64_t grid[3], block[3], cluster[3];
-    uint32_t dynamic_shared_bytes;
-    bool cooperative;
-    bool by_kernel; // the program gave a CUkernel
-};
-
 struct launch_op {
     struct mock_op op;
     const struct ptx_func *func;
     const char *name;         // unloading the module waits for the launch
     struct mock_context *context;
-    struct shape shape;
+    struct mock_launch_shape shape;
     unsigned char params[];
 };
 
@@ -74,7 +67,7 @@ static CUresult code_of(const struct ptx_fault *fault)
 static CUresult run_launch(struct mock_op *op)
 {
     struct launch_op *l = (struct launch_op *)op;
-    const struct shape *s = &l->shape;
+    const struct mock_launch_shape *s = &l->shape;
     struct ptx_memory memory = {.lookup = lookup, .print = print, .ctx = l->context};
     struct ptx_fault fault = {0};
     struct ptx_launch launch = {
@@ -107,7 +100,7 @@ static CUresult run_launch(struct mock_op *op)
 // dimensions that no device takes. A launch of a CUfunction gets CUDA_ERROR_INVALID_VALUE for the same.
 #define RUNTIME_INVALID_CONFIGURATION ((CUresult)9)
 
-static CUresult check_dimensions(const struct shape *s, const struct mock_function *f)
+static CUresult check_dimensions(const struct mock_launch_shape *s, const struct mock_function *f)
 {
     static const uint64_t grid_max[3] = {MOCK_GRID_X_MAX, MOCK_GRID_YZ_MAX, MOCK_GRID_YZ_MAX};
     static const uint64_t block_max[3] = {MOCK_BLOCK_X_MAX, MOCK_BLOCK_Y_MAX, MOCK_BLOCK_Z_MAX};
@@ -128,7 +121,7 @@ static CUresult check_dimensions(const struct shape *s, const struct mock_functi
 }
 
 // The launch's cluster, or what the kernel was compiled or set to need.
-static CUresult check_cluster(struct shape *s, const struct mock_function *f)
+static CUresult check_cluster(struct mock_launch_shape *s, const struct mock_function *f)
 {
     const struct ptx_func_info *info = f->info;
     bool given = s->cluster[0] != 0, fixed = info->required_cluster[0] != 0;
@@ -145,7 +138,16 @@ static CUresult check_cluster(struct shape *s, const struct mock_function *f)
     return blocks > most ? CUDA_ERROR_INVALID_CLUSTER_SIZE : CUDA_SUCCESS;
 }
 
-static CUresult check(struct shape *s, const struct mock_function *f)
+static bool is_same(const struct mock_launch_shape *a, const struct mock_launch_shape *b)
+{
+    uint64_t differs = (a->dynamic_shared_bytes ^ b->dynamic_shared_bytes) | (a->cooperative ^ b->cooperative) |
+                       (a->by_kernel ^ b->by_kernel);
+    for (int i = 0; i < 3; i++)
+        differs |= (a->grid[i] ^ b->grid[i]) | (a->block[i] ^ b->block[i]) | (a->cluster[i] ^ b->cluster[i]);
+    return !differs;
+}
+
+static CUresult check(struct mock_launch_shape *s, const struct mock_function *f)
 {
     CUresult r = check_dimensions(s, f);
     if (r != CUDA_SUCCESS)
@@ -205,7 +207,7 @@ static CUresult capture(const struct ptx_func_info *info, void **params, void **
 
 // --- the calls
 
-static CUresult queue(const struct mock_function *f, const struct shape *shape, struct mock_stream *s, enum mock_lane lane,
+static CUresult queue(const struct mock_function *f, const struct mock_launch_shape *shape, struct mock_stream *s, enum mock_lane lane,
                       const unsigned char *params)
 {
     struct launch_op *l = malloc(sizeof *l + f->info->param_bytes);
@@ -219,7 +221,7 @@ static CUresult queue(const struct mock_function *f, const struct shape *shape, 
     return mock_submit(s, &l->op, NULL);
 }
 
-static CUresult submit(const struct mock_function *f, const struct shape *shape, struct mock_stream *s, void **params,
+static CUresult submit(const struct mock_function *f, const struct mock_launch_shape *shape, struct mock_stream *s, void **params,
                        void **extra)
 {
     static unsigned char captured[PTX_PARAM_BYTES_MAX]; // the lock guards it; holes between parameters keep what was there
@@ -243,7 +245,7 @@ static CUresult submit(const struct mock_function *f, const struct shape *shape,
     return CUDA_SUCCESS;
 }
 
-static CUresult launch(CUfunction handle, struct shape *shape, CUstream stream, void **params, void **extra)
+static CUresult launch(CUfunction handle, struct mock_launch_shape *shape, CUstream stream, void **params, void **extra)
 {
     struct mock_function *f;
     struct mock_stream *s;
@@ -254,15 +256,26 @@ static CUresult launch(CUfunction handle, struct shape *shape, CUstream stream, 
         return r;
     mock_code_complete(f->module->code, (size_t)(f->info - f->module->code->kernels));
     shape->by_kernel = gn_handle_kind((uint64_t)(uintptr_t)handle) == GN_KIND_KERNEL;
+    // Programs launch a kernel in one shape again and again; the answer can only change with the kernel's settings.
+    if (f->accepted_settings == f->settings->version && is_same(shape, &f->asked)) {
+        *shape = f->accepted;
+        return submit(f, shape, s, params, extra);
+    }
+    f->asked = *shape;
+    f->accepted_settings = 0;
     r = check(shape, f);
-    return r == CUDA_SUCCESS ? submit(f, shape, s, params, extra) : r;
+    if (r != CUDA_SUCCESS)
+        return r;
+    f->accepted = *shape;
+    f->accepted_settings = f->settings->version;
+    return submit(f, shape, s, params, extra);
 }
 
 CUresult mock_cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
                              unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
                              unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
 {
-    struct shape shape = {.grid = {gridDimX, gridDimY, gridDimZ}, .block = {blockDimX, blockDimY, blockDimZ},
+    struct mock_launch_shape shape = {.grid = {gridDimX, gridDimY, gridDimZ}, .block = {blockDimX, blockDimY, blockDimZ},
                           .dynamic_shared_bytes = sharedMemBytes};
     return launch(f, &shape, hStream, kernelParams, extra);
 }
@@ -272,12 +285,12 @@ CUresult mock_cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, uns
                                         unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
                                         void **kernelParams)
 {
-    struct shape shape = {.grid = {gridDimX, gridDimY, gridDimZ}, .block = {blockDimX, blockDimY, blockDimZ},
+    struct mock_launch_shape shape = {.grid = {gridDimX, gridDimY, gridDimZ}, .block = {blockDimX, blockDimY, blockDimZ},
                           .dynamic_shared_bytes = sharedMemBytes, .cooperative = true};
     return launch(f, &shape, hStream, kernelParams, NULL);
 }
 
-static CUresult apply(struct shape *shape, const CUlaunchAttribute *attribute)
+static CUresult apply(struct mock_launch_shape *shape, const CUlaunchAttribute *attribute)
 {
     const CUlaunchAttributeValue *v = &attribute->value;
     switch (attribute->id) {
@@ -314,7 +327,7 @@ CUresult mock_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void 
 {
     if (!config || (config->numAttrs && !config->attrs))
         return CUDA_ERROR_INVALID_VALUE;
-    struct shape shape = {.grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+    struct mock_launch_shape shape = {.grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
                           .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
                           .dynamic_shared_bytes = config->sharedMemBytes};
     for (unsigned i = 0; i < config->numAttrs; i++) {

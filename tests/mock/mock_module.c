@@ -16,7 +16,7 @@ enum { FILE_BYTES_MAX = 1 << 30 }; // a module's file; the largest of a CUDA lib
 
 void mock_settings_init(struct mock_func_settings *s)
 {
-    *s = (struct mock_func_settings){.dynamic_shared_max = -1, .carveout = CU_SHAREDMEM_CARVEOUT_DEFAULT};
+    *s = (struct mock_func_settings){.dynamic_shared_max = -1, .carveout = CU_SHAREDMEM_CARVEOUT_DEFAULT, .version = 1};
 }
 
 static void free_module(struct mock_module *m)

@@ -10,6 +10,14 @@ struct mock_func_settings { // what cuFuncSetAttribute and cuKernelSetAttribute 
     int dynamic_shared_max; // -1: not set
     int carveout;
     int cluster[3], cluster_must, cluster_wide, cluster_policy;
+    unsigned version;       // counts the changes, from 1
+};
+
+struct mock_launch_shape {
+    uint64_t grid[3], block[3], cluster[3];
+    uint32_t dynamic_shared_bytes;
+    bool cooperative;
+    bool by_kernel;         // the program gave a CUkernel
 };
 
 struct mock_function {      // a kernel in a context
@@ -18,6 +26,8 @@ struct mock_function {      // a kernel in a context
     const struct ptx_func_info *info;
     const struct ptx_func *func; // NULL: a cubin's, which nothing here can run
     struct mock_func_settings own, *settings; // a library's kernel has its settings a device, shared by its functions
+    struct mock_launch_shape asked, accepted; // what the last launch that passed the checks wanted and got
+    unsigned accepted_settings;               // the settings' version then; 0: none
 };
 
 struct mock_module {

@@ -304,6 +304,36 @@ static void refused_body(void)
     OK(cuCtxSynchronize());
 }
 
+// A shape that was accepted is not looked at again, unless the kernel's settings have changed since.
+static CUresult launch_shared(unsigned bytes) { return cuLaunchKernel(f.count, 2, 1, 1, 64, 1, 1, bytes, NULL, NULL, NULL); }
+
+static void settings_body(void)
+{
+    f = set_up();
+    EXPECT(launch_shared(60000), CUDA_ERROR_INVALID_VALUE);
+    OK(cuFuncSetAttribute(f.count, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 60000));
+    for (unsigned i = 0; i < 3; i++)
+        OK(launch_shared(60000));
+    EXPECT(launch_shared(60001), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(launch_shared(60001), CUDA_ERROR_INVALID_VALUE);
+    OK(launch_shared(60000));
+    OK(cuFuncSetAttribute(f.count, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100));
+    EXPECT(launch_shared(60000), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(launch_shared(60000), CUDA_ERROR_INVALID_VALUE);
+    OK(launch_shared(100));
+    // The same shape, but cooperative: more blocks than fit at once.
+    OK(cuLaunchKernel(f.count, 100000, 1, 1, 64, 1, 1, 0, NULL, NULL, NULL));
+    EXPECT(cuLaunchCooperativeKernel(f.count, 100000, 1, 1, 64, 1, 1, 0, NULL, NULL), CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
+    OK(cuLaunchKernel(f.count, 100000, 1, 1, 64, 1, 1, 0, NULL, NULL, NULL));
+    OK(cuCtxSynchronize());
+}
+
+static void settings_are_looked_at(void **unused)
+{
+    (void)unused;
+    in_child("exec=off", settings_body);
+}
+
 static void errors_are_the_same(void **unused)
 {
     (void)unused;
@@ -403,6 +433,7 @@ int main(void)
         cmocka_unit_test(host_functions_come_first), cmocka_unit_test(what_hangs_holds_up),
         cmocka_unit_test(errors_are_the_same),       cmocka_unit_test(threads_do_not_disturb),
         cmocka_unit_test(time_is_kept),
+        cmocka_unit_test(settings_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
