@@ -33,6 +33,22 @@ static inline uint8_t *gn_cursor_take(struct gn_cursor *c, size_t size_bytes)
     return at;
 }
 
+// Numbers at a place that has been bounded already.
+static inline void gn_store_u32(uint8_t *at, uint32_t value) { memcpy(at, &value, sizeof value); }
+static inline void gn_store_u64(uint8_t *at, uint64_t value) { memcpy(at, &value, sizeof value); }
+static inline uint32_t gn_load_u32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+static inline uint64_t gn_load_u64(const uint8_t *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
 static inline void gn_put_u32(struct gn_cursor *c, uint32_t value)
 {
     uint8_t *at = gn_cursor_take(c, sizeof value);
@@ -76,9 +92,10 @@ static inline void gn_put_bytes(struct gn_cursor *c, const void *data, size_t si
         c->bad = true;
         return;
     }
-    if (size_bytes)
-        memcpy(at, data, size_bytes);
-    memset(at + size_bytes, 0, padded - size_bytes);
+    if (!size_bytes)
+        return;
+    memset(at + padded - 8, 0, 8); // the padding lies in the last eight bytes: one store of a known size
+    memcpy(at, data, size_bytes);
 }
 
 // The counterpart: the bytes in place, or NULL when they are not all there.

@@ -17,6 +17,7 @@
 #include "interpose/options.h"
 #include "remoting/link_shm.h"
 #include "remoting/pass.h"
+#include "remoting/spin.h"
 
 static void limit_time(int fd, int timeout_ms)
 {
@@ -162,6 +163,7 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
         .ring_bytes = gn_options.ring_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
         .packs = gn_options_on(GN_OPT_LZ4),
+        .spin_ns = gn_options_on(GN_OPT_SPIN) ? GN_SPIN_NS : 0,
         .confirm_posts = !gn_options_on(GN_OPT_POST),
         .events = *events,
     };

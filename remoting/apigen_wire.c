@@ -79,31 +79,51 @@ void write_wire_h(FILE *f)
     fprintf(f, "enum { GN_ARGS_BYTES_MAX = %zu }; // of any args or out structure\n#endif\n", 16 * most + 16);
 }
 
+// Bytes of the fixed part of a body: payload length, fields, blob lengths, zeros.
+static size_t fixed_bytes(const struct entry *e, enum side side)
+{
+    size_t fixed = side == IN && has_payload(e) ? 8 : 0, words = 0;
+    for (int i = 0; i < e->arg_count; i++)
+        if (belongs(&e->args[i], side)) {
+            fixed += e->args[i].bytes == 8 ? 8 : 0;
+            words += e->args[i].bytes == 4 || e->args[i].kind == BLOB;
+        }
+    return fixed + (words + 1) / 2 * 8;
+}
+
+// The fixed part is bounded once and then written at known places: on the path of every launch a check for each field would cost more than
+// the rest of the encoding.
 static void write_encode(FILE *f, const struct entry *e, enum side side)
 {
     const char *what = side == IN ? "args" : "out";
+    size_t fixed = fixed_bytes(e, side), at = 0, words = 0;
     fprintf(f, "\nstatic void encode_%s_%s(struct gn_cursor *c, const void *from)\n{\n    const struct gn_%s_%s *a = from;\n", what, e->name, what, e->name);
-    if (side == IN && has_payload(e))
-        fprintf(f, "    gn_put_u64(c, a->%s_bytes);\n", e->args[e->arg_count - 1].name);
-    int words = 0;
-    for (int size = 8; size >= 4; size -= 4)
+    if (fixed)
+        fprintf(f, "    uint8_t *at = gn_cursor_take(c, %zu);\n    if (!at)\n        return;\n", fixed);
+    if (side == IN && has_payload(e)) {
+        fprintf(f, "    gn_store_u64(at, a->%s_bytes);\n", e->args[e->arg_count - 1].name);
+        at += 8;
+    }
+    for (size_t size = 8; size >= 4; size -= 4)
         for (int i = 0; i < e->arg_count; i++) {
             const struct arg *a = &e->args[i];
-            if (!belongs(a, side) || a->bytes != size)
+            if (!belongs(a, side) || (size_t)a->bytes != size)
                 continue;
             words += size == 4;
             if (side == OUT && size == 4)
-                fprintf(f, "    {\n        uint32_t word;\n        memcpy(&word, &a->%s, sizeof word);\n        gn_put_u32(c, word);\n    }\n", a->name);
+                fprintf(f, "    memcpy(at + %zu, &a->%s, 4);\n", at, a->name);
             else
-                fprintf(f, "    gn_put_u%d(c, (uint%d_t)a->%s);\n", size * 8, size * 8, a->name);
+                fprintf(f, "    gn_store_u%zu(at + %zu, (uint%zu_t)a->%s);\n", size * 8, at, size * 8, a->name);
+            at += size;
         }
     for (int i = 0; i < e->arg_count; i++)
         if (belongs(&e->args[i], side) && e->args[i].kind == BLOB) {
-            fprintf(f, "    gn_put_u32(c, a->%s_bytes);\n", e->args[i].name);
+            fprintf(f, "    gn_store_u32(at + %zu, a->%s_bytes);\n", at, e->args[i].name);
+            at += 4;
             words++;
         }
     if (words % 2)
-        fprintf(f, "    gn_put_u32(c, 0);\n");
+        fprintf(f, "    gn_store_u32(at + %zu, 0);\n", at);
     for (int i = 0; i < e->arg_count; i++)
         if (belongs(&e->args[i], side) && e->args[i].kind == BLOB)
             fprintf(f, "    gn_put_bytes(c, a->%s, a->%s_bytes);\n", e->args[i].name, e->args[i].name);
@@ -115,30 +135,31 @@ static void write_encode(FILE *f, const struct entry *e, enum side side)
 static void write_decode(FILE *f, const struct entry *e, enum side side)
 {
     const char *what = side == IN ? "args" : "out";
+    size_t fixed = fixed_bytes(e, side), at = 0;
     fprintf(f, "\nstatic bool decode_%s_%s(struct gn_cursor *c, void *to)\n{\n    struct gn_%s_%s *a = to;\n", what, e->name, what, e->name);
+    if (fixed)
+        fprintf(f, "    const uint8_t *at = gn_cursor_take(c, %zu);\n    if (!at) {\n        memset(a, 0, sizeof *a);\n        return false;\n    }\n", fixed);
     if (side == IN && has_payload(e)) {
         const char *name = e->args[e->arg_count - 1].name;
-        fprintf(f, "    a->%s = NULL;\n    a->%s_bytes = gn_get_u64(c);\n", name, name);
+        fprintf(f, "    a->%s = NULL;\n    a->%s_bytes = gn_load_u64(at);\n", name, name);
+        at += 8;
     }
-    int words = 0;
-    for (int size = 8; size >= 4; size -= 4)
+    for (size_t size = 8; size >= 4; size -= 4)
         for (int i = 0; i < e->arg_count; i++) {
             const struct arg *a = &e->args[i];
-            if (!belongs(a, side) || a->bytes != size)
+            if (!belongs(a, side) || (size_t)a->bytes != size)
                 continue;
-            words += size == 4;
             if (side == OUT && size == 4)
-                fprintf(f, "    {\n        uint32_t word = gn_get_u32(c);\n        memcpy(&a->%s, &word, sizeof word);\n    }\n", a->name);
+                fprintf(f, "    memcpy(&a->%s, at + %zu, 4);\n", a->name, at);
             else
-                fprintf(f, "    a->%s = (%s)gn_get_u%d(c);\n", a->name, field_type(e, a, side), size * 8);
+                fprintf(f, "    a->%s = (%s)gn_load_u%zu(at + %zu);\n", a->name, field_type(e, a, side), size * 8, at);
+            at += size;
         }
     for (int i = 0; i < e->arg_count; i++)
         if (belongs(&e->args[i], side) && e->args[i].kind == BLOB) {
-            fprintf(f, "    a->%s_bytes = gn_get_u32(c);\n", e->args[i].name);
-            words++;
+            fprintf(f, "    a->%s_bytes = gn_load_u32(at + %zu);\n", e->args[i].name, at);
+            at += 4;
         }
-    if (words % 2)
-        fprintf(f, "    gn_get_u32(c);\n");
     for (int i = 0; i < e->arg_count; i++)
         if (belongs(&e->args[i], side) && e->args[i].kind == BLOB)
             fprintf(f, "    a->%s = gn_get_bytes(c, a->%s_bytes);\n", e->args[i].name, e->args[i].name);
@@ -150,14 +171,8 @@ static void write_decode(FILE *f, const struct entry *e, enum side side)
 static void write_size(FILE *f, const struct entry *e, enum side side)
 {
     const char *what = side == IN ? "args" : "out";
-    size_t fixed = side == IN && has_payload(e) ? 8 : 0, words = 0;
-    for (int i = 0; i < e->arg_count; i++)
-        if (belongs(&e->args[i], side)) {
-            fixed += e->args[i].bytes == 8 ? 8 : 0;
-            words += e->args[i].bytes == 4 || e->args[i].kind == BLOB;
-        }
     fprintf(f, "\nstatic size_t size_%s_%s(const void *from)\n{\n    const struct gn_%s_%s *a = from;\n    (void)a;\n    return %zu", what, e->name,
-            what, e->name, fixed + (words + 1) / 2 * 8);
+            what, e->name, fixed_bytes(e, side));
     for (int i = 0; i < e->arg_count; i++)
         if (belongs(&e->args[i], side) && e->args[i].kind == BLOB)
             fprintf(f, " + gn_pad8(a->%s_bytes)", e->args[i].name);

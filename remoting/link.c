@@ -69,6 +69,16 @@ int gn_link_open(struct gn_link **link, int fd, int plain, int *fell_back)
 
 void gn_link_free(struct gn_link *link) { free(link); }
 
+ssize_t gn_link_look(int fd, const struct iovec *pieces, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count};
+    ssize_t n;
+    do
+        n = count == 1 ? recv(fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT) : recvmsg(fd, &message, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 int gn_link_watch_fd(int fd, int wake_fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLRDHUP}, {.fd = wake_fd, .events = POLLIN}};

@@ -3,6 +3,7 @@
 #ifndef GN_REMOTING_LINK_H
 #define GN_REMOTING_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,6 +15,7 @@ struct gn_link;
 
 // One thread may send while another receives; two may not send, or receive, at once: that is the session's business.
 struct gn_link_ops {
+    bool looks;       // recv with wait = 1 looks by itself before it sleeps
     const char *name; // "io_uring", "plain", "in-process"
     // Sends some of the bytes, at least one; blocks until it can. wait = 0: -EAGAIN when it cannot now. -EPIPE, -ECONNRESET, ...: the
     // link is dead.

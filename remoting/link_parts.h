@@ -10,6 +10,9 @@
 struct gn_link *gn_link_plain_new(int fd);
 int gn_link_uring_new(struct gn_link **link, int fd); // 0, or -errno when io_uring is refused: the descriptor is still the caller's
 
+// Receives what is there without waiting, with a plain call; -EAGAIN when there is nothing.
+ssize_t gn_link_look(int fd, const struct iovec *pieces, int count);
+
 // Waits for the peer to hang up or for `wake_fd` (an eventfd), which it empties.
 int gn_link_watch_fd(int fd, int wake_fd);
 void gn_link_wake_fd(int wake_fd);

@@ -29,10 +29,12 @@ static ssize_t plain_send(struct gn_link *link, const struct iovec *pieces, int 
 
 static ssize_t plain_recv(struct gn_link *link, const struct iovec *pieces, int count, int wait)
 {
+    if (!wait)
+        return gn_link_look(self(link)->fd, pieces, count);
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
     ssize_t n;
     do
-        n = recvmsg(self(link)->fd, &message, wait ? 0 : MSG_DONTWAIT);
+        n = recvmsg(self(link)->fd, &message, 0);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }

@@ -339,6 +339,7 @@ static void shm_abandon(struct gn_link *link)
 }
 
 static const struct gn_link_ops shm_ops = {
+    .looks = true,
     .name = "shared memory",
     .send = shm_send,
     .recv = shm_recv,

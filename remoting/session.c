@@ -56,12 +56,11 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
     uint64_t slots = welcome->window_bytes / welcome->chunk_bytes;
     s->large_slots = (uint32_t)(slots < EXTENTS_MAX ? slots : EXTENTS_MAX);
     s->controls_end = &s->controls;
+    gn_spin_init(&s->spin, config->spin_ns);
     s->sender = config->threads ? SENDER_AWAKE : SENDER_NONE;
     s->ring.size_bytes = config->ring_bytes;
     s->ring.bytes = malloc(config->ring_bytes);
     s->buffer = malloc(RECEIVE_BUFFER_BYTES);
-    pthread_mutex_init(&s->send_lock, NULL);
-    pthread_mutex_init(&s->receive_lock, NULL);
     if (!s->ring.bytes || !s->buffer)
         goto fail;
     if (config->threads && (error = start_threads(s)))
@@ -79,12 +78,12 @@ static void tell_over(struct gn_session *s)
 {
     s->link->ops->shut(s->link);
     session_fail_senders(s);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     for (struct waiter *w = s->waiters; w; w = w->next) {
         atomic_store(&w->woken, 1);
         gn_futex_wake(&w->woken, 1);
     }
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     s->link->ops->wake(s->link);
     atomic_fetch_add(&s->receiver_word, 1);
     gn_futex_wake(&s->receiver_word, 1);
@@ -104,11 +103,11 @@ void session_fail(struct gn_session *s, const char *format, ...)
         *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     bool first = !s->why[0];
     if (first)
         memcpy(s->why, why, sizeof why);
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     if (first && atomic_compare_exchange_strong(&s->over, &expected, 1))
         tell_over(s);
     pthread_setcancelstate(cancel, NULL);
@@ -136,8 +135,6 @@ void gn_session_close(struct gn_session *s)
         free(c->payload);
         free(c);
     }
-    pthread_mutex_destroy(&s->send_lock);
-    pthread_mutex_destroy(&s->receive_lock);
     free(s->transfers);
     free(s->unpack_from);
     free(s->unpack_to);
@@ -150,10 +147,12 @@ void gn_session_forked(struct gn_session *s) { s->link->ops->abandon(s->link); }
 
 void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
 {
-    pthread_mutex_lock(&s->send_lock);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->send_lock);
+    gn_lock_take(&s->receive_lock);
     *counts = s->counts;
     counts->link = s->link->ops->name;
+    counts->looks = atomic_load_explicit(&s->spin.looks, memory_order_relaxed);
+    counts->look_hits = atomic_load_explicit(&s->spin.hits, memory_order_relaxed);
     counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
     counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
     counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);
@@ -163,6 +162,6 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     uint64_t small = s->small_bytes < counts->command_bytes_sent ? s->small_bytes : counts->command_bytes_sent;
     counts->command_bytes_sent -= small;
     counts->payload_bytes_sent += small;
-    pthread_mutex_unlock(&s->receive_lock);
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->receive_lock);
+    gn_lock_give(&s->send_lock);
 }

@@ -33,6 +33,7 @@ struct gn_session_config {
     size_t ring_bytes;     // command bytes unacknowledged at most; a power of two, 64 KiB at least
     bool threads;          // false: no thread of its own; things happen inside calls that wait
     bool packs;            // large payload, where that pays (remoting/pack.h)
+    uint32_t spin_ns;      // how long a thread looks for its reply before it sleeps; 0: not at all
     bool confirm_posts;    // every posted command waits for its reply, and has its own code: what plain remoting costs
     struct gn_session_events events;
 };
@@ -80,6 +81,9 @@ struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
+    uint64_t lone_sends;      // by callers, of a command that nothing was before or behind
+    uint64_t late_sends;      // by callers, because the sender thread did not get a core
+    uint64_t looks, look_hits; // receives that began with looking, and those that so found what they waited for
 };
 void gn_session_count(struct gn_session *session, struct gn_session_counts *counts);
 

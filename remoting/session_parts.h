@@ -15,7 +15,9 @@
 #include "core/frame.h"
 #include "core/ring.h"
 #include "remoting/pack.h"
+#include "remoting/lock.h"
 #include "remoting/session.h"
+#include "remoting/spin.h"
 
 enum {
     EXTENTS_MAX = 256,            // large payloads under way at once; more slots of the server's are left unused
@@ -23,6 +25,9 @@ enum {
     TICK_NS = 20000,              // the sender thread's pause after a batch: what follows a burst goes in one send
     TICKS_IDLE = 3,               // idle pauses before it sleeps
     FLUSH_BYTES = 16 << 10,       // so much pending ends a pause early
+    TICK_SLACK_NS = 1000,         // how late the kernel may end a pause: by default 50 us, more than the pause itself
+    LATE_EVERY = 8,               // a power of two: every so many commands their thread looks whether the sender thread is late,
+    LATE_NS = 60000,              // that is, has not moved for so long; then it sends by itself
     TRANSFERS_MAX = 1 << 20,      // copies under way at once: more than the commands of the largest ring
     PULLED_BYTES_MAX = 64 << 20,  // of pulled copies, waiting to be sent: four times what a server can have asked for with all its slots
 };
@@ -73,7 +78,7 @@ struct gn_session {
     struct gn_session_config config;
     uint64_t window_bytes, chunk_bytes;
 
-    pthread_mutex_t send_lock;
+    struct gn_lock send_lock;
     struct gn_ring ring;
     uint64_t sequence;             // of the last command
     uint64_t scope;                // context of the last command
@@ -87,10 +92,12 @@ struct gn_session {
     uint32_t large_slots;
     uint64_t small_bytes;          // of small payload, which lies among the commands
     struct gn_packing packing;
+    uint64_t late_sent, late_ns;   // how far sending was when somebody last looked and it had moved, and when that was
+    uint64_t alone_ns;             // when a command last found the sender thread asleep
     enum sender_state sender;
     _Atomic uint32_t sender_word;  // futex of the sender thread
 
-    pthread_mutex_t receive_lock;
+    struct gn_lock receive_lock;
     struct waiter *waiters;
     bool receiving;                // the receiver's role is taken
     bool watching;                 // the receiver thread watches the link and must be woken to receive
@@ -100,6 +107,8 @@ struct gn_session {
     size_t buffer_at, buffer_end;
     uint8_t *unpack_from, *unpack_to; // packed data on its way, GN_PAYLOAD_BYTES_MAX each; made when the first comes
     _Atomic uint64_t unpacked_raw_bytes, unpacked_bytes;
+    struct gn_spin spin;           // with the receiver's role
+    bool looks;                    // a thread waits for its reply: it is worth to look for it before sleeping
     struct transfer *transfers;
     uint32_t transfer_count, transfer_room, transfer_free;
 

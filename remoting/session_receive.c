@@ -26,7 +26,7 @@ static int fill(struct gn_session *s, int wait)
         s->buffer_at = 0;
     }
     struct iovec piece = {.iov_base = s->buffer + s->buffer_end, .iov_len = RECEIVE_BUFFER_BYTES - s->buffer_end};
-    ssize_t n = s->link->ops->recv(s->link, &piece, 1, wait);
+    ssize_t n = wait && s->looks ? gn_spin_recv(&s->spin, s->link, &piece, 1) : s->link->ops->recv(s->link, &piece, 1, wait);
     if (n <= 0)
         return n ? (int)n : -ECONNRESET;
     s->buffer_end += (size_t)n;
@@ -66,25 +66,25 @@ static int take(struct gn_session *s, uint8_t *to, size_t size_bytes)
 
 void session_waiter_add(struct gn_session *s, struct waiter *w)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     w->previous = NULL;
     w->next = s->waiters;
     if (w->next)
         w->next->previous = w;
     s->waiters = w;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
 }
 
 void session_waiter_remove(struct gn_session *s, struct waiter *w)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     if (w->previous)
         w->previous->next = w->next;
     else
         s->waiters = w->next;
     if (w->next)
         w->next->previous = w->previous;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
 }
 
 static void wake(struct waiter *w)
@@ -114,7 +114,7 @@ void session_wait(struct gn_session *s, struct waiter *w)
 {
     int cancel; // a thread that were cancelled in a socket call would take the role with it
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     if (w->kind == WAIT_REPLY)
         s->counts.round_trips++;
     for (;;) {
@@ -123,38 +123,38 @@ void session_wait(struct gn_session *s, struct waiter *w)
             break;
         if (!s->receiving) {
             s->receiving = true;
-            pthread_mutex_unlock(&s->receive_lock);
+            gn_lock_give(&s->receive_lock);
             int error = session_pump(s, 1, w);
             if (error)
                 session_fail(s, "receiving from the server failed: %s",
                              error == -ECONNRESET ? "it closed the connection" : strerror(-error));
-            pthread_mutex_lock(&s->receive_lock);
+            gn_lock_take(&s->receive_lock);
             s->receiving = false;
             continue;
         }
         // When the session is over, the receiver may still be writing to what is ours: wait until it has let go.
         atomic_store(&w->woken, 0);
         w->asleep = true;
-        pthread_mutex_unlock(&s->receive_lock);
+        gn_lock_give(&s->receive_lock);
         gn_futex_wait(&w->woken, 0, over ? 1000000 : 0);
-        pthread_mutex_lock(&s->receive_lock);
+        gn_lock_take(&s->receive_lock);
         w->asleep = false;
     }
     if (!s->receiving)
         pass_role(s);
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     pthread_setcancelstate(cancel, NULL);
 }
 
 void session_room(struct gn_session *s)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     for (struct waiter *w = s->waiters; w; w = w->next)
         if (w->kind == WAIT_ROOM) {
             w->done = true;
             wake(w);
         }
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
 }
 
 // --- messages
@@ -162,19 +162,19 @@ void session_room(struct gn_session *s)
 static void acknowledge(struct gn_session *s, const struct gn_message *m)
 {
     bool moved = false;
-    pthread_mutex_lock(&s->send_lock);
+    gn_lock_take(&s->send_lock);
     uint64_t before = s->ring.acked;
     // The server must not free more slots than are in use, nor acknowledge what was not sent.
     if (gn_ring_ack(&s->ring, m->acked_bytes) || m->freed_small - s->small_freed > s->small_used - s->small_freed ||
         m->freed_large - s->large_freed > s->large_used - s->large_freed) {
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         session_fail(s, "the server acknowledged what was never sent");
         return;
     }
     moved = before != s->ring.acked || s->small_freed != m->freed_small || s->large_freed != m->freed_large;
     s->small_freed = m->freed_small;
     s->large_freed = m->freed_large;
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     if (moved)
         session_room(s);
 }
@@ -182,11 +182,11 @@ static void acknowledge(struct gn_session *s, const struct gn_message *m)
 static struct waiter *waiter_of(struct gn_session *s, uint64_t sequence)
 {
     struct waiter *found = NULL;
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     for (struct waiter *w = s->waiters; w && !found; w = w->next)
         if (w->kind == WAIT_REPLY && w->sequence == sequence && !w->done)
             found = w;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     return found;
 }
 
@@ -210,14 +210,14 @@ static int reply(struct gn_session *s, const struct gn_message *m)
         return error;
     if (w->transfer) // before the caller knows: no more data goes to memory that is its own again
         session_transfer_close(s, w->transfer);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     w->body_bytes = m->size_bytes;
     w->code = m->code;
     w->latched = m->latched;
     w->latched_op = m->latched_op;
     w->done = true;
     wake(w);
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     return 0;
 }
 
@@ -320,6 +320,7 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
         [GN_MESSAGE_PRINT] = RECEIVE_BUFFER_BYTES / 2, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
     };
     struct gn_message m;
+    s->looks = w && w->kind == WAIT_REPLY;
     while (s->buffer_end - s->buffer_at < sizeof m) {
         int error = fill(s, wait);
         if (error)
@@ -352,10 +353,10 @@ void session_due(struct gn_session *s, int64_t change)
         return;
     int cancel; // the receiver is woken by a write to a descriptor, under the lock
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     if (!s->receiving)
         pass_role(s);
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     pthread_setcancelstate(cancel, NULL);
 }
 
@@ -363,12 +364,12 @@ void session_due(struct gn_session *s, int64_t change)
 static void receive_due(struct gn_session *s)
 {
     s->receiving = true;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     int error = session_pump(s, 1, NULL);
     if (error)
         session_fail(s, "receiving from the server failed: %s",
                      error == -ECONNRESET ? "it closed the connection" : strerror(-error));
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     s->receiving = false;
 }
 
@@ -376,24 +377,24 @@ void *session_receiver(void *session)
 {
     struct gn_session *s = session;
     bool hung_up = false;
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     while (!atomic_load(&s->stopping) && !atomic_load(&s->over)) {
         uint32_t word = atomic_load(&s->receiver_word);
         bool due = atomic_load(&s->async_due) > 0 || hung_up;
         if (due && !s->receiving) {
             receive_due(s);
         } else if (due) { // somebody receives, and will wake this thread when leaving
-            pthread_mutex_unlock(&s->receive_lock);
+            gn_lock_give(&s->receive_lock);
             gn_futex_wait(&s->receiver_word, word, 100000000);
-            pthread_mutex_lock(&s->receive_lock);
+            gn_lock_take(&s->receive_lock);
         } else {
             // Not decided before, by another look at what is due: a host function that ends meanwhile takes its part away without the lock.
             if (!s->receiving)
                 pass_role(s);
             s->watching = true;
-            pthread_mutex_unlock(&s->receive_lock);
+            gn_lock_give(&s->receive_lock);
             int result = s->link->ops->watch(s->link);
-            pthread_mutex_lock(&s->receive_lock);
+            gn_lock_take(&s->receive_lock);
             s->watching = false;
             hung_up = result != 0;
         }
@@ -401,6 +402,6 @@ void *session_receiver(void *session)
     // Whoever waits must see that the session is over, and go.
     for (struct waiter *w = s->waiters; w; w = w->next)
         wake(w);
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     return NULL;
 }

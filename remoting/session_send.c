@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
 
 #include "remoting/futex.h"
 #include "remoting/session_parts.h"
@@ -129,12 +131,13 @@ static bool is_sent(const struct gn_session *s, uint64_t until)
     return s->ring.sent >= until && !(s->extent_count && s->extents[s->extent_first].position <= until);
 }
 
-void session_send_pending(struct gn_session *s, uint64_t until)
+// With wait = false it sends what the link takes at once, and leaves the rest to the sender thread.
+static void send_pending(struct gn_session *s, uint64_t until, bool wait)
 {
     int cancel; // a thread that were cancelled in a socket call would take the role with it
-    pthread_mutex_lock(&s->send_lock);
+    gn_lock_take(&s->send_lock);
     if (s->sending) {
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         return;
     }
     s->sending = true;
@@ -145,19 +148,23 @@ void session_send_pending(struct gn_session *s, uint64_t until)
             break;
         struct batch b;
         next_batch(s, &b);
-        pthread_mutex_unlock(&s->send_lock);
-        ssize_t n = s->link->ops->send(s->link, b.pieces, b.count, 1);
-        if (n < 0)
+        gn_lock_give(&s->send_lock);
+        ssize_t n = s->link->ops->send(s->link, b.pieces, b.count, wait);
+        if (n < 0 && n != -EAGAIN)
             session_fail(s, "sending to the server failed: %s", strerror((int)-n));
-        pthread_mutex_lock(&s->send_lock);
+        gn_lock_take(&s->send_lock);
         if (n > 0)
             consume(s, &b, (size_t)n);
+        else if (n == -EAGAIN)
+            break;
     }
     s->sending = false;
     session_kick(s);
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     pthread_setcancelstate(cancel, NULL);
 }
+
+void session_send_pending(struct gn_session *s, uint64_t until) { send_pending(s, until, true); }
 
 void session_kick(struct gn_session *s)
 {
@@ -172,38 +179,75 @@ void session_kick(struct gn_session *s)
     }
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+// With the send lock: is this command alone, so far? Then its thread sends it: that is hardly dearer than waking the sender thread, and no
+// wake-up lies in its way. What follows soon is the sender thread's, which makes batches of it.
+static bool is_alone(struct gn_session *s)
+{
+    if (s->sender != SENDER_ASLEEP || s->sending)
+        return false;
+    uint64_t now = now_ns();
+    bool alone = now - s->alone_ns > TICK_NS;
+    s->alone_ns = now;
+    s->counts.lone_sends += alone;
+    return alone;
+}
+
+// With the send lock: has the sender thread not moved for a long time, because it gets no core? Then what is pending would wait for as long as
+// its neighbours like; the thread that posts is one that has a core.
+static bool is_late(struct gn_session *s)
+{
+    uint64_t now = now_ns();
+    if (s->ring.sent != s->late_sent || !s->late_ns) {
+        s->late_sent = s->ring.sent;
+        s->late_ns = now;
+        return false;
+    }
+    if (now - s->late_ns < LATE_NS)
+        return false;
+    s->late_ns = now;
+    return true;
+}
+
 // --- the sender thread
 
 void *session_sender(void *session)
 {
     struct gn_session *s = session;
     int idle = 0;
-    pthread_mutex_lock(&s->send_lock);
+    prctl(PR_SET_TIMERSLACK, TICK_SLACK_NS);
+    gn_lock_take(&s->send_lock);
     while (!atomic_load(&s->stopping)) {
         if (is_pending(s) && !s->sending && !atomic_load(&s->over)) {
             s->sender = SENDER_AWAKE;
-            pthread_mutex_unlock(&s->send_lock);
+            gn_lock_give(&s->send_lock);
             session_send_pending(s, UINT64_MAX);
-            pthread_mutex_lock(&s->send_lock);
+            gn_lock_take(&s->send_lock);
             idle = 0;
         }
         bool sleep = ++idle > TICKS_IDLE;
         s->sender = sleep ? SENDER_ASLEEP : SENDER_TICK;
         uint32_t word = atomic_load(&s->sender_word);
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         gn_futex_wait(&s->sender_word, word, sleep ? 0 : TICK_NS);
-        pthread_mutex_lock(&s->send_lock);
+        gn_lock_take(&s->send_lock);
         if (sleep)
             idle = 0;
     }
     s->sender = SENDER_NONE;
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     return NULL;
 }
 
 void session_fail_senders(struct gn_session *s)
 {
-    pthread_mutex_lock(&s->send_lock);
+    gn_lock_take(&s->send_lock);
     for (unsigned i = 0; i < s->extent_count; i++) {
         struct extent *e = &s->extents[(s->extent_first + i) % EXTENTS_MAX];
         if (e->done) {
@@ -213,7 +257,7 @@ void session_fail_senders(struct gn_session *s)
             gn_futex_wake(done, 1);
         }
     }
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     session_room(s);
 }
 
@@ -255,11 +299,11 @@ static uint8_t *reserve(struct gn_session *s, size_t frame_bytes, size_t payload
         uint64_t until = s->ring.head;
         say_starved(s);
         session_waiter_add(s, &w);
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         session_send_pending(s, until);
         session_wait(s, &w);
         session_waiter_remove(s, &w);
-        pthread_mutex_lock(&s->send_lock);
+        gn_lock_take(&s->send_lock);
     }
 }
 
@@ -298,11 +342,11 @@ static int enqueue(struct gn_session *s, struct posting *p)
     size_t frame = sizeof(struct gn_command) + body;
     if (frame > GN_COMMAND_BYTES_MAX || frame + small + scope_bytes > s->ring.size_bytes)
         return -EMSGSIZE;
-    pthread_mutex_lock(&s->send_lock);
+    gn_lock_take(&s->send_lock);
     // Room for a scope command too: whether one is needed can change while this thread waits.
     uint8_t *place = reserve(s, frame + small + scope_bytes, p->payload_bytes, is_small);
     if (!place) {
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         return -ENOTCONN;
     }
     uint8_t *begin = place;
@@ -342,14 +386,17 @@ static int enqueue(struct gn_session *s, struct posting *p)
         p->reply->sequence = s->sequence;
         session_waiter_add(s, p->reply);
     } else {
-        session_kick(s);
-        if (!s->has_threads && s->ring.head - s->ring.sent >= s->ring.size_bytes / 2 && !s->sending) {
-            pthread_mutex_unlock(&s->send_lock);
-            session_send_pending(s, UINT64_MAX);
+        bool full = !s->has_threads && s->ring.head - s->ring.sent >= s->ring.size_bytes / 2 && !s->sending;
+        bool late = !(s->sequence & (LATE_EVERY - 1)) && s->has_threads && is_late(s) && !s->sending;
+        s->counts.late_sends += late;
+        if (full || late || is_alone(s)) {
+            gn_lock_give(&s->send_lock);
+            send_pending(s, p->end, full);
             return 0;
         }
+        session_kick(s);
     }
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     return 0;
 }
 
@@ -493,9 +540,9 @@ int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op,
 
 bool session_queue_control(struct gn_session *s, struct control *control)
 {
-    pthread_mutex_lock(&s->send_lock);
+    gn_lock_take(&s->send_lock);
     if (control->payload_bytes > PULLED_BYTES_MAX - s->pulled_bytes) {
-        pthread_mutex_unlock(&s->send_lock);
+        gn_lock_give(&s->send_lock);
         free(control->payload);
         free(control);
         return false;
@@ -505,7 +552,7 @@ bool session_queue_control(struct gn_session *s, struct control *control)
     s->controls_end = &control->next;
     session_kick(s);
     bool has_sender = s->has_threads;
-    pthread_mutex_unlock(&s->send_lock);
+    gn_lock_give(&s->send_lock);
     if (!has_sender) // the stream waits for this frame, and its thread perhaps for the stream: nobody else would send it
         session_send_pending(s, UINT64_MAX);
     return true;

@@ -74,7 +74,7 @@ static struct transfer *find(struct gn_session *s, uint64_t id)
 uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, const struct gn_box *box)
 {
     uint64_t id = 0;
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     uint32_t index = s->transfer_free;
     if (!index && s->transfer_count == s->transfer_room && s->transfer_room < TRANSFERS_MAX) {
         uint32_t room = s->transfer_room ? s->transfer_room * 2 : 64;
@@ -95,7 +95,7 @@ uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, co
         *t = (struct transfer){.generation = t->generation + 1 ? t->generation + 1 : 1, .kind = kind, .box = *box};
         id = (uint64_t)t->generation << 32 | (index - 1);
     }
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     if (id && kind != TRANSFER_READ)
         session_due(s, 1);
     return id;
@@ -103,7 +103,7 @@ uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, co
 
 void session_transfer_close(struct gn_session *s, uint64_t id)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     struct transfer *t = find(s, id);
     enum transfer_kind kind = t ? t->kind : TRANSFER_FREE;
     if (t) {
@@ -111,32 +111,32 @@ void session_transfer_close(struct gn_session *s, uint64_t id)
         t->next_free = s->transfer_free;
         s->transfer_free = (uint32_t)(t - s->transfers) + 1;
     }
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     if (kind == TRANSFER_READ_ASYNC || kind == TRANSFER_PULL)
         session_due(s, -1);
 }
 
 bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     const struct transfer *t = find(s, id);
     bool fits = t && t->kind != TRANSFER_PULL && offset <= gn_box_bytes(&t->box) && size_bytes <= gn_box_bytes(&t->box) - offset;
     if (fits)
         *box = t->box;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     return fits;
 }
 
 void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_bytes)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     struct transfer *t = find(s, id);
     bool all = false;
     if (t) {
         t->moved_bytes += size_bytes;
         all = t->kind == TRANSFER_PULL && t->moved_bytes >= gn_box_bytes(&t->box);
     }
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     if (all)
         session_transfer_close(s, id);
 }
@@ -185,14 +185,14 @@ bool gn_session_host_pending(struct gn_session *s) { return atomic_load(&s->asyn
 // The server asks for bytes of a pinned buffer: they go out as a control frame.
 void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes)
 {
-    pthread_mutex_lock(&s->receive_lock);
+    gn_lock_take(&s->receive_lock);
     const struct transfer *t = find(s, id);
     struct gn_box box = {0};
     bool fits = t && t->kind == TRANSFER_PULL && size_bytes && size_bytes <= s->chunk_bytes && offset <= gn_box_bytes(&t->box) &&
                 size_bytes <= gn_box_bytes(&t->box) - offset;
     if (fits)
         box = t->box;
-    pthread_mutex_unlock(&s->receive_lock);
+    gn_lock_give(&s->receive_lock);
     if (!fits) {
         session_fail(s, "the server asked for bytes that no copy offers");
         return;

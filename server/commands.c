@@ -12,6 +12,7 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "remoting/pack.h"
+#include "remoting/spin.h"
 #include "server/gate.h"
 #include "server/host.h"
 #include "server/log.h"
@@ -52,7 +53,9 @@ struct gn_commands {
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t changed;
     bool reading;         // a thread has the reader's role
-    bool aside;           // a command runs aside; the reader parks
+    // A command runs aside; the reader parks. Set by the reader, for itself; cleared under the lock by the thread that ran aside, with
+    // release: a reader that sees it cleared sees all that thread did.
+    _Atomic bool aside;
     struct parked *first, **last;
     int threads;
     bool over;
@@ -62,12 +65,20 @@ struct gn_commands {
     uint16_t latched_op;
     bool starved, reaping;
 
+    struct gn_spin spin; // of the reader
+
     uint64_t sequence;      // of the thread that runs commands
     _Atomic uint64_t taken; // written by that thread; the reader bounds by it what it parks
 };
 
 // This thread's command runs aside: it has given up the reader's role.
 static _Thread_local bool runs_aside;
+
+// Counters that one thread at a time writes: the reader, or the one that runs commands. So no locked addition is needed.
+static void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+}
 
 static int fail(struct gn_commands *l, int result, const char *error)
 {
@@ -243,11 +254,15 @@ static int fill(struct gn_commands *l)
         l->at = 0;
     }
     struct iovec piece = {.iov_base = l->buffer + l->end, .iov_len = BUFFER_BYTES - l->end};
-    ssize_t n = l->link->ops->recv(l->link, &piece, 1, 1);
+    ssize_t n = gn_spin_recv(&l->spin, l->link, &piece, 1);
     if (n <= 0)
         return fail(l, (int)n, n ? "receiving failed" : "the client has gone");
     l->end += (size_t)n;
-    atomic_fetch_add_explicit(&l->worker->status->received_bytes, (uint64_t)n, memory_order_relaxed);
+    struct gn_status *status = l->worker->status;
+    count(&status->received_bytes, (uint64_t)n);
+    count(&status->receives, 1);
+    atomic_store_explicit(&status->looks, atomic_load_explicit(&l->spin.looks, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&status->look_hits, atomic_load_explicit(&l->spin.hits, memory_order_relaxed), memory_order_relaxed);
     return 0;
 }
 
@@ -270,14 +285,14 @@ static int read_payload(struct gn_commands *l, uint8_t *to, size_t size_bytes)
                 return fail(l, (int)n, n ? "receiving failed" : "the client has gone");
             to += n;
             left -= (size_t)n;
-            atomic_fetch_add_explicit(&l->worker->status->received_bytes, (uint64_t)n, memory_order_relaxed);
+            count(&l->worker->status->received_bytes, (uint64_t)n);
         } else {
             int error = fill(l);
             if (error)
                 return error;
         }
     }
-    atomic_fetch_add_explicit(&l->worker->status->payload_in_bytes, size_bytes, memory_order_relaxed);
+    count(&l->worker->status->payload_in_bytes, size_bytes);
     return 0;
 }
 
@@ -370,7 +385,7 @@ static int run(struct gn_commands *l, struct frame *f)
 {
     struct gn_worker *w = l->worker;
     if (!f->head.op) { // padding: only its room counts
-        l->taken = f->end;
+        atomic_store_explicit(&l->taken, f->end, memory_order_relaxed);
         return 0;
     }
     struct gn_request q = {.sequence = ++l->sequence, .op = f->head.op, .confirm = f->head.flags & GN_COMMAND_CONFIRM};
@@ -389,8 +404,8 @@ static int run(struct gn_commands *l, struct frame *f)
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);
     int error = gn_dispatch[f->head.op](w, &q, &body);
     release_payload(l, f);
-    l->taken = f->end;
-    atomic_fetch_add_explicit(&w->status->commands, 1, memory_order_relaxed);
+    atomic_store_explicit(&l->taken, f->end, memory_order_relaxed);
+    count(&w->status->commands, 1);
     return error ? fail(l, error, q.error ? q.error : "a malformed command") : 0;
 }
 
@@ -423,7 +438,7 @@ static void run_parked(struct gn_commands *l)
         }
         bool done = !p || l->over;
         if (done) {
-            l->aside = false;
+            atomic_store_explicit(&l->aside, false, memory_order_release);
             runs_aside = false;
         }
         pthread_mutex_unlock(&l->lock);
@@ -435,6 +450,24 @@ static void run_parked(struct gn_commands *l)
         if (done)
             return;
     }
+}
+
+// A command runs aside, or did until just now.
+static int park_or_run(struct gn_commands *l, struct frame *f)
+{
+    int error = 0;
+    pthread_mutex_lock(&l->lock);
+    bool parks = l->aside;
+    if (parks)
+        error = park(l, f);
+    pthread_mutex_unlock(&l->lock);
+    if (!parks)
+        return run(l, f);
+    if (error) {
+        release_payload(l, f);
+        return fail(l, error, "no memory to park a command");
+    }
+    return 0;
 }
 
 // One frame. With the reader's role, which it loses when its command goes aside.
@@ -458,16 +491,7 @@ static int read_one(struct gn_commands *l)
     int error = command_payload(l, &f, body_copy);
     if (error)
         return error;
-    pthread_mutex_lock(&l->lock);
-    bool parks = l->aside;
-    if (parks)
-        error = park(l, &f);
-    pthread_mutex_unlock(&l->lock);
-    if (error) {
-        release_payload(l, &f);
-        return fail(l, error, "no memory to park a command");
-    }
-    return parks ? 0 : run(l, &f);
+    return atomic_load_explicit(&l->aside, memory_order_acquire) ? park_or_run(l, &f) : run(l, &f);
 }
 
 static bool frame_is_whole(struct gn_commands *l, int *error)
@@ -499,10 +523,7 @@ static void read_until_lost(struct gn_commands *l)
         }
         if (error)
             break;
-        pthread_mutex_lock(&l->lock);
-        bool mine = !l->aside;
-        pthread_mutex_unlock(&l->lock);
-        if (mine)
+        if (!atomic_load_explicit(&l->aside, memory_order_acquire))
             acknowledge(l);
         gn_output_flush(l->worker->output);
         error = fill(l);
@@ -574,6 +595,7 @@ int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_l
     l->link = link;
     l->ring_bytes = ring_bytes;
     l->last = &l->first;
+    gn_spin_init(&l->spin, w->limits.spin_us * 1000);
     l->threads = 1;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);

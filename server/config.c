@@ -13,6 +13,7 @@
 #include "core/config.h"
 #include "core/frame.h"
 #include "remoting/link_shm.h"
+#include "remoting/spin.h"
 
 #define KiB 1024ll
 #define MiB (1024 * KiB)
@@ -126,6 +127,13 @@ static const struct gn_config_key keys[] = {
      .max = GN_SPARE_WORKERS_MAX,
      FIELD(spare_workers),
      .doc = "Processes started ahead of the sessions that they will serve."},
+    {.section = "transport",
+     .key = "spin_us",
+     .type = GN_CONFIG_INTEGER,
+     .min = 0,
+     .max = GN_SPIN_NS_MAX / 1000,
+     FIELD(limits.spin_us),
+     .doc = "How long a worker looks for commands before it sleeps; 0: not at all."},
     {.section = "limits",
      .key = "sessions",
      .type = GN_CONFIG_INTEGER,
@@ -211,7 +219,8 @@ void gn_server_config_defaults(struct gn_server_config *config)
         .limits = {.image_bytes = 4 * GiB,
                    .window_bytes = 32 * MiB,
                    .chunk_bytes = 512 * KiB,
-                   .handles = 262144},
+                   .handles = 262144,
+                   .spin_us = GN_SPIN_NS / 1000},
     };
     gn_control_default_path(config->control, sizeof config->control);
 }

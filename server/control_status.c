@@ -39,6 +39,9 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
         {"payload_out_bytes", &t->payload_out_bytes},
         {"memory_bytes", &t->memory_bytes},
         {"handles", &t->handles},
+        {"receives", &t->receives},
+        {"looks", &t->looks},
+        {"look_hits", &t->look_hits},
     };
     fprintf(f, "{\"session\": %u, \"worker_pid\": %d, \"program\": ", s->start.session, s->child.pid);
     put_string(f, s->start.hello.program);

@@ -69,8 +69,9 @@ CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct g
     void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)(uintptr_t)a->params,
                      CU_LAUNCH_PARAM_BUFFER_SIZE, &params_bytes, CU_LAUNCH_PARAM_END};
     void **given = params_bytes ? extra : NULL;
-    if (w->status)
-        atomic_fetch_add_explicit(&w->status->launches, 1, memory_order_relaxed);
+    if (w->status) // one thread at a time runs commands
+        atomic_store_explicit(&w->status->launches, atomic_load_explicit(&w->status->launches, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     if (!a->attributes_bytes)
         return GN_DRIVER(w, cuLaunchKernel, function, a->grid_x, a->grid_y, a->grid_z, a->block_x, a->block_y,
                          a->block_z, a->shared_bytes, stream, NULL, given);

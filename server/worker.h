@@ -19,6 +19,7 @@ struct gn_limits { // of one session, from server.toml
     uint64_t window_bytes;  // payload under way
     uint32_t chunk_bytes;   // payload of one frame
     uint32_t handles;       // live handles
+    uint32_t spin_us;       // how long a worker looks for commands before it sleeps
 };
 
 struct gn_server_context { // the object of a handle of kind context

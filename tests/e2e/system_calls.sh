@@ -10,7 +10,8 @@ serve
 few=4 many=24
 
 trace() { # STEPS FILE
-    strace -f -qq -o "$2" -E LD_PRELOAD="$b/libgenie_shim.so" "$b/llm_decode" --model tiny --prompt-tokens 4 --steps "$1" >/dev/null
+    # Looking for a reply before sleeping is many small calls, as many as fit into its time: counted elsewhere (GENIE_STATS).
+    strace -f -qq -o "$2" -E GENIE_OPT=-spin -E LD_PRELOAD="$b/libgenie_shim.so" "$b/llm_decode" --model tiny --prompt-tokens 4 --steps "$1" >/dev/null
 }
 calls() { # FILE: system calls by name, whoever made them; interrupted ones once; sleeping on a futex is no work asked of the kernel
     sed -E 's/^[0-9]+ +//' "$1" | grep -v '^<\.\.\. ' | grep -vE 'FUTEX_WAIT|^(\+\+\+|---)|unfinished.*FUTEX_WAIT' |

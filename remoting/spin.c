@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looking before sleeping.
+#include "remoting/spin.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "remoting/lock.h"
+
+enum {
+    LOST_NS = 50000,   // so long between two looks: another thread had the core
+    SHORT_NS = 100000, // a sleep that looking on both sides might have avoided
+    SHORT_COUNTS = 8,  // as so many others
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void count(_Atomic uint64_t *counter) // one thread at a time receives
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns)
+{
+    cpu_set_t cores;
+    bool alone = sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) < 2;
+    spin->limit_ns = alone ? 0 : limit_ns < GN_SPIN_NS_MAX ? limit_ns : GN_SPIN_NS_MAX;
+}
+
+static bool is_worth_it(struct gn_spin *spin)
+{
+    if (!spin->limit_ns)
+        return false;
+    if (spin->failures < GN_SPIN_FAILURES)
+        return true;
+    if (spin->skipped < GN_SPIN_RETRY)
+        return false;
+    spin->skipped = 0;
+    return true;
+}
+
+static void judge(struct gn_spin *spin, bool hit)
+{
+    count(&spin->looks);
+    if (hit) {
+        count(&spin->hits);
+        spin->failures = 0;
+    } else if (spin->failures < GN_SPIN_FAILURES) {
+        spin->failures++;
+    }
+}
+
+// Sleeps until something comes. A sleep that was short was perhaps only so long because of the wake-ups: then looking is tried again sooner.
+static ssize_t sleep_for(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)
+{
+    if (!spin->limit_ns)
+        return link->ops->recv(link, pieces, count_of_pieces, 1);
+    uint64_t begin = now_ns();
+    ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 1);
+    spin->skipped += now_ns() - begin < SHORT_NS ? SHORT_COUNTS : 1;
+    return n;
+}
+
+ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)
+{
+    if (link->ops->looks)
+        return link->ops->recv(link, pieces, count_of_pieces, 1);
+    if (!is_worth_it(spin))
+        return sleep_for(spin, link, pieces, count_of_pieces);
+    ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 0);
+    if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
+        return n;
+    uint64_t begin = now_ns(), last = begin, now = begin;
+    bool lost = false;
+    while (n == -EAGAIN && now - begin < spin->limit_ns) {
+        sched_yield(); // the peer, or the thread that sends to it, may wait for this very core
+        n = link->ops->recv(link, pieces, count_of_pieces, 0);
+        now = now_ns();
+        lost = lost || now - last > LOST_NS;
+        last = now;
+    }
+    judge(spin, n != -EAGAIN && !lost);
+    return n != -EAGAIN ? n : sleep_for(spin, link, pieces, count_of_pieces);
+}
