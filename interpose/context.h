@@ -39,6 +39,7 @@ struct gn_counts {
     _Atomic uint64_t calls[GN_SYMBOLS], errors[GN_SYMBOLS];
     _Atomic uint64_t classes[GN_UNSUPPORTED + 1];
     _Atomic uint64_t kernels, time_ns;
+    _Atomic uint64_t kept; // answers that were known from before (interpose/keep.h)
 };
 
 struct gn_trace_line; // interpose/trace.c

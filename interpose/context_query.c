@@ -2,6 +2,7 @@
 // What can be asked of a context, or set in it, once it is there.
 #include "api_calls.h"
 #include "api_wire.h"
+#include "interpose/keep.h"
 #include "interpose/shim.h"
 
 // NULL stands for the current context, as in every call that takes one.
@@ -91,6 +92,7 @@ CUresult gn_check_cuCtxSetCacheConfig(struct gn_call *c, CUfunc_cache config)
     if ((unsigned)config > CU_FUNC_CACHE_PREFER_EQUAL)
         return CUDA_ERROR_INVALID_VALUE;
     c->context->cache_config = config;
+    gn_keep_void();
     return CUDA_SUCCESS;
 }
 

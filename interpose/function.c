@@ -8,8 +8,7 @@
 
 #include "api_wire.h"
 #include "interpose/module.h"
-
-enum { OF_ITSELF = 0xffffffff }; // as device: of the function, not of a kernel on a device
+#include "interpose/options.h"
 
 static struct gn_function *allocate(uint64_t id, uint64_t owner, uint64_t context, const char *name,
                                     size_t param_count)
@@ -82,7 +81,7 @@ CUresult gn_function_attach(enum gn_kind kind, struct gn_function *function)
     return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
-static struct gn_facts *facts_on(struct gn_function *f, CUdevice device)
+static struct gn_facts *facts_on(const struct gn_function *f, CUdevice device)
 {
     // Acquire: pairs with the release that linked them.
     struct gn_facts *facts = atomic_load_explicit(&f->facts, memory_order_acquire);
@@ -92,7 +91,7 @@ static struct gn_facts *facts_on(struct gn_function *f, CUdevice device)
 }
 
 // Puts the values where a reader finds them: into what is there for the device already, or a new link.
-static struct gn_facts *remember(struct gn_function *f, CUdevice device, const int32_t *values)
+static struct gn_facts *remember(struct gn_function *f, CUdevice device, uint32_t as_of, const int32_t *values)
 {
     struct gn_facts *facts, *fresh = NULL;
     pthread_mutex_lock(&gn_module_lock);
@@ -103,27 +102,59 @@ static struct gn_facts *remember(struct gn_function *f, CUdevice device, const i
     }
     for (int i = 0; facts && i < GN_FUNCTION_ATTRIBUTES; i++)
         atomic_store_explicit(&facts->values[i], values[i], memory_order_relaxed);
+    if (facts)
+        atomic_store_explicit(&facts->as_of, as_of, memory_order_release);
     if (fresh)
         atomic_store_explicit(&f->facts, fresh, memory_order_release);
     pthread_mutex_unlock(&gn_module_lock);
     return facts;
 }
 
+static struct gn_facts *take(struct gn_function *f, CUdevice device, uint32_t as_of, const void *bytes,
+                             size_t size_bytes)
+{
+    int32_t values[GN_FUNCTION_ATTRIBUTES] = {0}; // what an older driver does not know is 0
+    if (size_bytes)
+        memcpy(values, bytes, size_bytes < sizeof values ? size_bytes : sizeof values);
+    return remember(f, device, as_of, values);
+}
+
+void gn_function_learn(struct gn_function *f, CUdevice device, const void *values, size_t values_bytes)
+{
+    if (values_bytes && gn_options_on(GN_OPT_CACHE)) // without memory they are asked for
+        take(f, device, 0, values, values_bytes);
+}
+
+bool gn_function_known(const struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int *value)
+{
+    const struct gn_facts *facts = facts_on(f, device);
+    if (facts)
+        *value = gn_fact(facts, attribute);
+    return facts;
+}
+
+bool gn_function_note(struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int value)
+{
+    struct gn_facts *facts = facts_on(f, device);
+    if (facts)
+        atomic_store_explicit(&facts->values[attribute], value, memory_order_relaxed);
+    return facts;
+}
+
 CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again,
                            struct gn_facts **facts)
 {
-    if (!again && (*facts = facts_on(f, device)))
+    uint32_t changes = atomic_load_explicit(&f->changes, memory_order_acquire);
+    if (!again && (*facts = facts_on(f, device)) &&
+        atomic_load_explicit(&(*facts)->as_of, memory_order_acquire) == changes)
         return CUDA_SUCCESS;
     struct gn_args_function_attributes args = {.function = f->id,
-                                               .device = f->context ? OF_ITSELF : (uint32_t)device};
+                                               .device = f->context ? GN_OF_ITSELF : (uint32_t)device};
     struct gn_out_function_attributes out = {0};
     CUresult r = gn_ask(c, GN_OP_function_attributes, &args, &out);
     if (r)
         return r;
-    int32_t values[GN_FUNCTION_ATTRIBUTES] = {0}; // what an older driver does not know is 0
-    if (out.values_bytes)
-        memcpy(values, out.values, out.values_bytes < sizeof values ? out.values_bytes : sizeof values);
-    *facts = remember(f, device, values);
+    *facts = take(f, device, changes, out.values, out.values_bytes);
     return *facts ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -157,11 +188,14 @@ CUresult gn_function_of_kernel(struct gn_call *c, struct gn_function *kernel, ui
     if (r)
         return r;
     struct gn_function *fresh;
+    struct gn_out_kernel_get_function out = {0};
     r = gn_ask(c, GN_OP_kernel_get_function,
                &(struct gn_args_kernel_get_function){.kernel = kernel->id, .function = fresh_id},
-               &(struct gn_out_kernel_get_function){0});
+               &out);
     if (!r)
         r = gn_function_make_instance(&fresh, fresh_id, context, kernel);
+    if (!r)
+        gn_function_learn(fresh, c->context->device, out.attributes, out.attributes_bytes);
     if (!r)
         r = gn_function_attach(GN_KIND_FUNCTION, fresh);
     if (r) {

@@ -13,6 +13,7 @@ enum { GN_FUNCTION_ATTRIBUTES = CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREF
 struct gn_facts { // the attributes of a function on one device; once linked, never freed before the function
     struct gn_facts *next;
     CUdevice device;
+    _Atomic uint32_t as_of; // `changes` of the function when they were asked for
     _Atomic int32_t values[GN_FUNCTION_ATTRIBUTES];
 };
 
@@ -24,9 +25,8 @@ struct gn_function {          // the object of a handle of kind function or kern
     uint64_t context;              // 0: a kernel, which is at home in every context
     struct gn_function *instances; // of a kernel: its functions in contexts
     struct gn_facts *_Atomic facts;
-    _Atomic bool changed; // an attribute was set: what is kept may be old
+    _Atomic uint32_t changes; // of attributes, to what is not known here: what was kept before is old
     _Atomic bool loaded;
-    _Atomic uint64_t cooperative; // the last answer of gn_function_cooperative_blocks, packed
     struct gn_layout layout;
     char *name;
     struct gn_param params[]; // layout.params
@@ -52,9 +52,18 @@ static inline struct gn_function *gn_function_of(CUfunction handle)
     return slot ? slot->object : NULL;
 }
 
-// The attributes on a device: kept ones, or asked for. With `again` they are asked for even if they are kept.
+// The attributes on a device: kept ones, or asked for when none are, when one was set to what is not known here, or with `again`.
 CUresult gn_function_facts(struct gn_call *c, struct gn_function *f, CUdevice device, bool again,
                            struct gn_facts **facts);
+
+enum { GN_OF_ITSELF = 0xffffffff }; // as device, on the wire: of the function, not of a kernel on a device
+
+// Keeps attributes that came with another answer, so that they need not be asked for; none when there are no bytes.
+void gn_function_learn(struct gn_function *f, CUdevice device, const void *values, size_t values_bytes);
+// The kept value of one, which no call can change. false: none is kept.
+bool gn_function_known(const struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int *value);
+// Keeps a value that was just set. false: nothing is kept of the function on this device.
+bool gn_function_note(struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int value);
 
 static inline int gn_fact(const struct gn_facts *facts, CUfunction_attribute attribute)
 {

@@ -3,7 +3,9 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/function.h"
+#include "interpose/keep.h"
 #include "interpose/module.h"
+#include "interpose/options.h"
 
 static struct gn_function *kernel_of(CUkernel handle)
 {
@@ -15,8 +17,7 @@ static CUresult get_attribute(struct gn_call *c, struct gn_function *f, CUdevice
                               CUfunction_attribute attribute, int *value)
 {
     struct gn_facts *facts;
-    bool again = atomic_load_explicit(&f->changed, memory_order_relaxed);
-    CUresult r = gn_function_facts(c, f, device, again, &facts);
+    CUresult r = gn_function_facts(c, f, device, false, &facts);
     if (!r)
         *value = gn_fact(facts, attribute);
     return r;
@@ -53,18 +54,80 @@ CUresult gn_cuKernelGetAttribute(struct gn_call *c, int *pi, CUfunction_attribut
     return gn_device(dev) ? get_attribute(c, f, dev, attrib, pi) : CUDA_ERROR_INVALID_DEVICE;
 }
 
-CUresult gn_check_cuFuncSetAttribute(struct gn_call *c, CUfunction hfunc, CUfunction_attribute attrib,
-                                     int value)
+// --- attributes that can be set
+
+// What is kept of a function after `attribute` became `value`, or after it may have become anything.
+static void note(struct gn_function *f, CUdevice device, CUfunction_attribute attribute, const int *value)
 {
-    (void)c;
-    (void)value;
+    if (!value || !gn_function_note(f, device, attribute, *value))
+        atomic_fetch_add_explicit(&f->changes, 1, memory_order_acq_rel);
+}
+
+// A kernel's functions in contexts change with it, and it with them.
+static void note_family(struct gn_function *f, CUdevice device, CUfunction_attribute attribute, const int *value)
+{
+    struct gn_function *kernel = f->context ? kernel_of((CUkernel)(uintptr_t)f->owner) : f;
+    note(f, device, attribute, value);
+    if (kernel && kernel != f)
+        note(kernel, device, attribute, value);
+    pthread_mutex_lock(&gn_module_lock);
+    for (struct gn_function *i = kernel ? kernel->instances : NULL; i; i = i->next)
+        if (i != f)
+            atomic_fetch_add_explicit(&i->changes, 1, memory_order_acq_rel);
+    pthread_mutex_unlock(&gn_module_lock);
+}
+
+// Will the driver take this value, as far as what is known of the function and its device tells? Then nobody needs to wait for it.
+static bool is_surely_good(const struct gn_function *f, CUdevice device, CUfunction_attribute attribute, int value)
+{
+    const struct gn_device_snapshot *d = gn_device(device);
+    int fixed_bytes;
+    if (!gn_options_on(GN_OPT_CACHE) || !d ||
+        !gn_function_known(f, device, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, &fixed_bytes))
+        return false;
+    switch ((int)attribute) {
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+        return value >= 0 &&
+               value <= d->attributes[CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN] - fixed_bytes;
+    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: return value >= -1 && value <= 100;
+    default: return false;
+    }
+}
+
+static CUresult set_attribute(struct gn_call *c, struct gn_function *f, CUdevice device, uint32_t wire_device,
+                              CUfunction_attribute attribute, int value)
+{
+    CUresult r;
+    gn_keep_void();
+    if (is_surely_good(f, device, attribute, value)) {
+        r = gn_post(c, GN_OP_set_known_attribute,
+                    &(struct gn_args_set_known_attribute){
+                        .function = f->id, .attribute = (uint32_t)attribute, .value = value, .device = wire_device});
+        if (!r)
+            note_family(f, device, attribute, &value);
+    } else {
+        r = gn_ask(c, GN_OP_set_attribute,
+                   &(struct gn_args_set_attribute){
+                       .function = f->id, .attribute = (uint32_t)attribute, .value = value, .device = wire_device},
+                   &(struct gn_out_set_attribute){0});
+        if (!r)
+            note_family(f, device, attribute, NULL);
+    }
+    gn_keep_void(); // again: an answer on its way meanwhile may be from before
+    return r;
+}
+
+CUresult gn_cuFuncSetAttribute(struct gn_call *c, CUfunction hfunc, CUfunction_attribute attrib, int value)
+{
     struct gn_function *f = gn_function_of(hfunc);
+    CUdevice device;
     if (!f)
         return CUDA_ERROR_INVALID_HANDLE;
     if ((unsigned)attrib >= GN_FUNCTION_ATTRIBUTES)
         return CUDA_ERROR_INVALID_VALUE;
-    atomic_store_explicit(&f->changed, true, memory_order_relaxed);
-    return CUDA_SUCCESS;
+    if (!f->context || device_of(c, f, &device))
+        device = -1; // a kernel's handle here: the driver knows what it makes of it
+    return set_attribute(c, f, device, GN_OF_ITSELF, attrib, value);
 }
 
 CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib, int val, CUkernel kernel,
@@ -77,14 +140,7 @@ CUresult gn_cuKernelSetAttribute(struct gn_call *c, CUfunction_attribute attrib,
         return CUDA_ERROR_INVALID_VALUE;
     if (!gn_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    struct gn_args_kernel_set_attribute args = {
-        .kernel = f->id, .attribute = (uint32_t)attrib, .value = val, .device = (uint32_t)dev};
-    pthread_mutex_lock(&gn_module_lock);
-    atomic_store_explicit(&f->changed, true, memory_order_relaxed);
-    for (struct gn_function *i = f->instances; i; i = i->next) // its functions in contexts change with it
-        atomic_store_explicit(&i->changed, true, memory_order_relaxed);
-    pthread_mutex_unlock(&gn_module_lock);
-    return gn_ask(c, GN_OP_kernel_set_attribute, &args, &(struct gn_out_kernel_set_attribute){0});
+    return set_attribute(c, f, dev, (uint32_t)dev, attrib, val);
 }
 
 static CUresult check_config(CUfunction function, unsigned config, unsigned last)
@@ -97,12 +153,14 @@ static CUresult check_config(CUfunction function, unsigned config, unsigned last
 CUresult gn_check_cuFuncSetCacheConfig(struct gn_call *c, CUfunction hfunc, CUfunc_cache config)
 {
     (void)c;
+    gn_keep_void();
     return check_config(hfunc, config, CU_FUNC_CACHE_PREFER_EQUAL);
 }
 
 CUresult gn_check_cuFuncSetSharedMemConfig(struct gn_call *c, CUfunction hfunc, CUsharedconfig config)
 {
     (void)c;
+    gn_keep_void();
     return check_config(hfunc, config, CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE);
 }
 
@@ -117,6 +175,7 @@ CUresult gn_cuKernelSetCacheConfig(struct gn_call *c, CUkernel kernel, CUfunc_ca
         return CUDA_ERROR_INVALID_DEVICE;
     struct gn_args_kernel_set_cache_config args = {
         .kernel = f->id, .config = (uint32_t)config, .device = (uint32_t)dev};
+    gn_keep_void();
     return gn_post(c, GN_OP_kernel_set_cache_config, &args);
 }
 

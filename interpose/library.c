@@ -8,6 +8,7 @@
 #include "core/image.h"
 #include "interpose/memory.h"
 #include "interpose/module.h"
+#include "interpose/options.h"
 #include "interpose/refuse.h"
 
 static struct gn_library *library_of(CUlibrary handle)
@@ -126,10 +127,13 @@ CUresult gn_cuLibraryUnload(struct gn_call *c, CUlibrary library)
 
 // --- kernels
 
-static CUresult get_kernel(struct gn_call *c, struct gn_library *l, const char *name, uint64_t *id)
+// With `attributes`, what it needs on the current device is learned too. A walk over all kernels does without: the driver might have to load
+// each of them for it.
+static CUresult get_kernel(struct gn_call *c, struct gn_library *l, const char *name, bool attributes, uint64_t *id)
 {
     struct gn_args_library_get_kernel args = {.library = l->id, .name = name};
     struct gn_out_library_get_kernel out = {0};
+    args.device = attributes && c->context ? (uint32_t)c->context->device : GN_OF_ITSELF;
     CUresult r = gn_name_check(name, &args.name_bytes);
     if (r)
         return r;
@@ -146,6 +150,8 @@ static CUresult get_kernel(struct gn_call *c, struct gn_library *l, const char *
     r = gn_ask(c, GN_OP_library_get_kernel, &args, &out);
     if (!r)
         r = gn_function_make(&fresh, args.kernel, l->id, 0, name, out.layout, out.layout_bytes);
+    if (!r)
+        gn_function_learn(fresh, (CUdevice)args.device, out.attributes, out.attributes_bytes);
     if (!r)
         r = gn_function_attach(GN_KIND_KERNEL, fresh);
     if (r) {
@@ -171,7 +177,7 @@ CUresult gn_cuLibraryGetKernel(struct gn_call *c, CUkernel *pKernel, CUlibrary l
     uint64_t id;
     if (!pKernel)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = l ? get_kernel(c, l, name, &id) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = l ? get_kernel(c, l, name, gn_options_on(GN_OPT_CACHE), &id) : CUDA_ERROR_INVALID_HANDLE;
     if (!r)
         gn_handle_give(pKernel, id);
     return r;
@@ -211,7 +217,7 @@ CUresult gn_cuLibraryEnumerateKernels(struct gn_call *c, CUkernel *kernels, unsi
     const char *name = names, *end = names + out.names_bytes;
     for (unsigned i = 0; !r && i < numKernels && i < out.count && name < end; i++, name += strlen(name) + 1) {
         uint64_t id;
-        if (!(r = get_kernel(c, l, name, &id)))
+        if (!(r = get_kernel(c, l, name, false, &id)))
             gn_handle_give(&kernels[i], id);
     }
     free(names);

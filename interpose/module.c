@@ -111,6 +111,9 @@ static CUresult get_function(struct gn_call *c, struct gn_module *m, const char 
     r = gn_ask(c, GN_OP_module_get_function, &args, &out);
     if (!r)
         r = gn_function_make(&fresh, args.function, m->id, m->context, name, out.layout, out.layout_bytes);
+    const struct gn_context *home = r ? NULL : gn_context_find((CUcontext)(uintptr_t)m->context);
+    if (home)
+        gn_function_learn(fresh, home->device, out.attributes, out.attributes_bytes);
     if (!r)
         r = gn_function_attach(GN_KIND_FUNCTION, fresh);
     if (r) {

@@ -4,25 +4,57 @@
 
 #include "api_calls.h"
 #include "api_wire.h"
+#include "interpose/keep.h"
 #include "interpose/launch.h"
 
 CUresult gn_occupancy_blocks(struct gn_call *c, const struct gn_function *f, int block_threads,
                              size_t shared_bytes, unsigned flags, int *blocks)
 {
-    struct gn_args_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags args = {
-        .func = f->id, .blockSize = (uint32_t)block_threads, .dynamicSMemSize = shared_bytes, .flags = flags};
-    struct gn_out_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags out = {0};
-    CUresult r = gn_ask(c, GN_OP_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, &args, &out);
-    *blocks = out.numBlocks;
+    struct gn_args_occupancy_blocks args = {
+        .function = f->id, .shared_bytes = shared_bytes, .block_threads = (uint32_t)block_threads, .flags = flags};
+    struct gn_out_occupancy_blocks out = {0};
+    CUresult r = gn_ask_kept(c, GN_OP_occupancy_blocks, &args, &out, sizeof out);
+    *blocks = out.value;
     return r;
 }
 
-// The kept answer: block_threads and shared_bytes fit these fields on every device, or the launch is refused
-// before.
-static uint64_t key_of(CUdevice device, unsigned block_threads, unsigned shared_bytes)
+CUresult gn_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(struct gn_call *c, int *numBlocks, CUfunction func,
+                                                                 int blockSize, size_t dynamicSMemSize,
+                                                                 unsigned int flags)
 {
-    return (uint64_t)1 << 63 | (uint64_t)device << 56 | (uint64_t)(shared_bytes & 0xffffff) << 32 |
-           (uint64_t)(block_threads & 0xffff) << 16;
+    const struct gn_function *f = gn_function_of(func);
+    int blocks;
+    if (!numBlocks)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult r = f ? gn_occupancy_blocks(c, f, blockSize, dynamicSMemSize, flags, &blocks)
+                   : CUDA_ERROR_INVALID_HANDLE;
+    if (!r)
+        *numBlocks = blocks;
+    return r;
+}
+
+CUresult gn_cuOccupancyMaxActiveBlocksPerMultiprocessor(struct gn_call *c, int *numBlocks, CUfunction func,
+                                                        int blockSize, size_t dynamicSMemSize)
+{
+    return gn_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(c, numBlocks, func, blockSize, dynamicSMemSize,
+                                                                   CU_OCCUPANCY_DEFAULT);
+}
+
+CUresult gn_cuOccupancyAvailableDynamicSMemPerBlock(struct gn_call *c, size_t *dynamicSmemSize, CUfunction func,
+                                                    int numBlocks, int blockSize)
+{
+    const struct gn_function *f = gn_function_of(func);
+    if (!dynamicSmemSize)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!f)
+        return CUDA_ERROR_INVALID_HANDLE;
+    struct gn_args_occupancy_shared args = {
+        .function = f->id, .blocks = (uint32_t)numBlocks, .block_threads = (uint32_t)blockSize};
+    struct gn_out_occupancy_shared out = {0};
+    CUresult r = gn_ask_kept(c, GN_OP_occupancy_shared, &args, &out, sizeof out);
+    if (!r)
+        *dynamicSmemSize = out.value;
+    return r;
 }
 
 CUresult gn_occupancy_cooperative(struct gn_call *c, struct gn_function *f, uint64_t grid_blocks,
@@ -31,17 +63,10 @@ CUresult gn_occupancy_cooperative(struct gn_call *c, struct gn_function *f, uint
     const struct gn_device_snapshot *device = gn_device(c->context->device);
     if (!device || !device->attributes[CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH])
         return CUDA_ERROR_NOT_SUPPORTED;
-    uint64_t key = key_of(c->context->device, block_threads, shared_bytes);
-    uint64_t kept = atomic_load_explicit(&f->cooperative, memory_order_relaxed);
-    int blocks = (int)(kept & 0xffff);
-    if ((kept & ~(uint64_t)0xffff) != key) {
-        CUresult r =
-            gn_occupancy_blocks(c, f, (int)block_threads, shared_bytes, CU_OCCUPANCY_DEFAULT, &blocks);
-        if (r)
-            return r;
-        if (blocks >= 0 && blocks <= 0xffff)
-            atomic_store_explicit(&f->cooperative, key | (uint64_t)blocks, memory_order_relaxed);
-    }
+    int blocks;
+    CUresult r = gn_occupancy_blocks(c, f, (int)block_threads, shared_bytes, CU_OCCUPANCY_DEFAULT, &blocks);
+    if (r)
+        return r;
     uint64_t fit = (uint64_t)(blocks > 0 ? blocks : 0) *
                    (uint64_t)device->attributes[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
     return grid_blocks > fit ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
@@ -75,6 +100,21 @@ static CUresult try_block(struct gn_call *c, const struct gn_function *f, struct
 
 static int least(int a, int b) { return a < b ? a : b; }
 
+// Without a function of the program's to ask, the driver's own search serves: one question.
+static CUresult ask_block_size(struct gn_call *c, const struct gn_function *f, size_t shared_bytes, int largest,
+                               unsigned flags, int *grid, int *block)
+{
+    struct gn_args_occupancy_block_size args = {
+        .function = f->id, .shared_bytes = shared_bytes, .largest = (uint32_t)largest, .flags = flags};
+    struct gn_out_occupancy_block_size out = {0};
+    CUresult r = gn_ask_kept(c, GN_OP_occupancy_block_size, &args, &out, sizeof out);
+    if (!r) {
+        *grid = out.blocks;
+        *block = out.block_threads;
+    }
+    return r;
+}
+
 CUresult gn_cuOccupancyMaxPotentialBlockSizeWithFlags(struct gn_call *c, int *minGridSize, int *blockSize,
                                                       CUfunction func,
                                                       CUoccupancyB2DSize blockSizeToDynamicSMemSize,
@@ -89,8 +129,9 @@ CUresult gn_cuOccupancyMaxPotentialBlockSizeWithFlags(struct gn_call *c, int *mi
         return CUDA_ERROR_INVALID_VALUE;
     if (!f || !device)
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult r = gn_function_facts(c, f, c->context->device,
-                                   atomic_load_explicit(&f->changed, memory_order_relaxed), &facts);
+    if (!blockSizeToDynamicSMemSize)
+        return ask_block_size(c, f, dynamicSMemSize, blockSizeLimit, flags, minGridSize, blockSize);
+    CUresult r = gn_function_facts(c, f, c->context->device, false, &facts);
     if (r)
         return r;
     const int32_t *of_device = device->attributes;
@@ -149,7 +190,7 @@ static CUresult clusters(struct gn_call *c, int *value, CUfunction func, const C
                                               attributes.list,
                                               attributes.count * (uint32_t)sizeof attributes.list[0]};
     struct gn_out_occupancy_clusters out = {0};
-    r = gn_ask(c, GN_OP_occupancy_clusters, &args, &out);
+    r = gn_ask_kept(c, GN_OP_occupancy_clusters, &args, &out, sizeof out);
     if (!r)
         *value = out.value;
     return r;

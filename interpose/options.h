@@ -18,7 +18,8 @@
     X(URING, "uring")     /* io_uring instead of plain sockets */                                           \
     X(THREADS, "threads") /* a sender and a receiver thread of the session's own */                         \
     X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
-    X(LZ4, "lz4")         /* large payload goes packed where that pays */                                                   \
+    X(LZ4, "lz4")         /* large payload goes packed where that pays */                                             \
+    X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */
 
 enum gn_opt_number {

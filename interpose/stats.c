@@ -114,6 +114,7 @@ static void put_report(FILE *f)
     put_classes(f);
     put_number(f, "kernels", SUM(kernels));
     put_number(f, "shim_ns", SUM(time_ns));
+    put_number(f, "kept_answers", SUM(kept));
     put_number(f, "round_trips", n.round_trips);
     put_number(f, "commands", n.commands);
     fprintf(f, ",\n  \"bytes_sent\": {\"commands\": %llu, \"payload\": %llu}",

@@ -20,6 +20,9 @@ enum {
     GN_NAME_BYTES_MAX = GN_COMMAND_BYTES_MAX, // of a kernel or global: what fits into a command
 };
 
+// The device of what is about a function itself, not about a kernel on a device; or about no device.
+#define GN_DEVICE_NONE 0xffffffffu
+
 // A driver function that the driver may lack.
 #define GN_DRIVER(w, name, ...)                                                                              \
     ((w)->driver.calls.name ? (w)->driver.calls.name(__VA_ARGS__) : CUDA_ERROR_NOT_SUPPORTED)
@@ -48,6 +51,10 @@ int gn_layouts_keep(struct gn_worker *w, uint64_t id, const void *image, size_t 
 const struct gn_image_param *gn_layouts_find(const struct gn_worker *w, uint64_t id, const char *name,
                                              uint32_t *count);
 void gn_layouts_forget(struct gn_worker *w, uint64_t id);
+
+// The attributes of a function, or of a kernel on a device, for the reply that names it (run_function.c): so that a launch needs no
+// round trip. None where the driver refuses.
+void gn_attributes_add(struct gn_worker *w, CUfunction function, uint32_t device, const void **attributes, uint32_t *attributes_bytes);
 
 // Frees what the commands keep in memory of this process; driver objects go with the process.
 void gn_run_close(struct gn_worker *w);

@@ -6,10 +6,6 @@
 #include "server/run.h"
 #include "server/run_image.h"
 
-enum {
-    OF_ITSELF = 0xffffffff
-}; // device of function_attributes: the attributes of the function, not of a kernel on a device
-
 // --- loading
 
 CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_load *a,
@@ -156,6 +152,8 @@ CUresult gn_run_module_get_function(struct gn_worker *w, struct gn_request *q,
     if (r == CUDA_SUCCESS)
         r = layout_of(w, (param_info *)w->driver.calls.cuFuncGetParamInfo, function, a->module, name,
                       &o->layout, &o->layout_bytes);
+    if (r == CUDA_SUCCESS)
+        gn_attributes_add(w, function, GN_DEVICE_NONE, &o->attributes, &o->attributes_bytes);
     return gn_keep_child(w, q, GN_KIND_FUNCTION, a->function, r ? NULL : function, a->module, r);
 }
 
@@ -173,6 +171,8 @@ CUresult gn_run_library_get_kernel(struct gn_worker *w, struct gn_request *q,
     if (r == CUDA_SUCCESS)
         r = layout_of(w, (param_info *)w->driver.calls.cuKernelGetParamInfo, kernel, a->library, name,
                       &o->layout, &o->layout_bytes);
+    if (r == CUDA_SUCCESS && a->device != GN_DEVICE_NONE)
+        gn_attributes_add(w, (CUfunction)kernel, a->device, &o->attributes, &o->attributes_bytes);
     return gn_keep_child(w, q, GN_KIND_KERNEL, a->kernel, r ? NULL : kernel, a->library, r);
 }
 
@@ -193,12 +193,13 @@ CUresult gn_run_kernel_get_function(struct gn_worker *w, struct gn_request *q,
                                     const struct gn_args_kernel_get_function *a,
                                     struct gn_out_kernel_get_function *o)
 {
-    (void)o;
     void *kernel;
     CUfunction function = NULL;
     if (!gn_find_object(w, q, GN_KIND_KERNEL, a->kernel, &kernel))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuKernelGetFunction, &function, kernel);
+    if (r == CUDA_SUCCESS)
+        gn_attributes_add(w, function, GN_DEVICE_NONE, &o->attributes, &o->attributes_bytes);
     return gn_keep_child(w, q, GN_KIND_FUNCTION, a->function, r ? NULL : function, a->kernel, r);
 }
 
@@ -311,85 +312,5 @@ CUresult gn_run_library_get_global(struct gn_worker *w, struct gn_request *q,
                             : GN_DRIVER(w, cuLibraryGetGlobal, &address, &size, library, name);
     o->address = address;
     o->size_bytes = size;
-    return r;
-}
-
-// --- attributes
-
-// The function behind a name that may stand for a kernel, where the driver's call takes functions only.
-static CUresult function_itself(struct gn_worker *w, struct gn_request *q, uint64_t id, CUfunction *function)
-{
-    if (!gn_find_function(w, q, id, function))
-        return CUDA_ERROR_INVALID_HANDLE;
-    return gn_handle_kind(id) == GN_KIND_KERNEL
-               ? GN_DRIVER(w, cuKernelGetFunction, function, (CUkernel)*function)
-               : CUDA_SUCCESS;
-}
-
-CUresult gn_run_function_attributes(struct gn_worker *w, struct gn_request *q,
-                                    const struct gn_args_function_attributes *a,
-                                    struct gn_out_function_attributes *o)
-{
-    CUfunction function;
-    bool of_kernel = gn_handle_kind(a->function) == GN_KIND_KERNEL && a->device != OF_ITSELF;
-    CUresult r = CUDA_SUCCESS;
-    if (of_kernel && !gn_find_function(w, q, a->function, &function))
-        return CUDA_ERROR_INVALID_HANDLE;
-    if (!of_kernel && (r = function_itself(w, q, a->function, &function)) != CUDA_SUCCESS)
-        return r;
-    int32_t *values = gn_scratch(w, GN_FUNCTION_ATTRIBUTES_MAX * sizeof *values);
-    if (!values)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    uint32_t count = 0;
-    for (; count < GN_FUNCTION_ATTRIBUTES_MAX; count++) {
-        int value = 0;
-        r = of_kernel ? GN_DRIVER(w, cuKernelGetAttribute, &value, (CUfunction_attribute)count,
-                                  (CUkernel)function, (CUdevice)a->device)
-                      : GN_DRIVER(w, cuFuncGetAttribute, &value, (CUfunction_attribute)count, function);
-        if (r != CUDA_SUCCESS)
-            break;
-        values[count] = value;
-    }
-    if (count && r == CUDA_ERROR_INVALID_VALUE) // beyond the last one that this driver knows
-        r = CUDA_SUCCESS;
-    o->values = values;
-    o->values_bytes = count * (uint32_t)sizeof *values;
-    return r;
-}
-
-CUresult gn_run_kernel_set_attribute(struct gn_worker *w, struct gn_request *q,
-                                     const struct gn_args_kernel_set_attribute *a,
-                                     struct gn_out_kernel_set_attribute *o)
-{
-    (void)o;
-    void *kernel;
-    if (!gn_find_object(w, q, GN_KIND_KERNEL, a->kernel, &kernel))
-        return CUDA_ERROR_INVALID_HANDLE;
-    return GN_DRIVER(w, cuKernelSetAttribute, (CUfunction_attribute)a->attribute, a->value, kernel,
-                     (CUdevice)a->device);
-}
-
-CUresult gn_run_kernel_set_cache_config(struct gn_worker *w, struct gn_request *q,
-                                        const struct gn_args_kernel_set_cache_config *a,
-                                        struct gn_out_kernel_set_cache_config *o)
-{
-    (void)o;
-    void *kernel;
-    if (!gn_find_object(w, q, GN_KIND_KERNEL, a->kernel, &kernel))
-        return CUDA_ERROR_INVALID_HANDLE;
-    return GN_DRIVER(w, cuKernelSetCacheConfig, kernel, (CUfunc_cache)a->config, (CUdevice)a->device);
-}
-
-CUresult gn_run_function_load(struct gn_worker *w, struct gn_request *q,
-                              const struct gn_args_function_load *a, struct gn_out_function_load *o)
-{
-    CUfunction function;
-    CUfunctionLoadingState state = CU_FUNCTION_LOADING_STATE_UNLOADED;
-    CUresult r = function_itself(w, q, a->function, &function);
-    if (r == CUDA_SUCCESS && a->load)
-        r = GN_DRIVER(w, cuFuncLoad, function);
-    if (r == CUDA_SUCCESS)
-        r = GN_DRIVER(w, cuFuncIsLoaded, &state, function);
-    o->state = (uint32_t)state;
     return r;
 }
