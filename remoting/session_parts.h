@@ -36,7 +36,7 @@ struct extent { // payload that lies outside the ring, to be sent when everythin
     uint64_t position;
     const uint8_t *data;
     size_t size_bytes, sent_bytes; // sent_bytes counts the padding too
-    _Atomic uint32_t *done;        // set to 1 and woken when sent (or the session is over); may be NULL
+    _Atomic uint32_t *done;        // told when sent (or the session is over); may be NULL
 };
 
 struct control { // an out-of-order frame, with or without payload

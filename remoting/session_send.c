@@ -76,16 +76,20 @@ static void next_batch(struct gn_session *s, struct batch *b)
     b->extent_bytes = b->total_bytes - b->ring_bytes;
 }
 
+enum { UNSENT, SENT, UNSENT_AWAITED };
+
+// Release: pairs with the acquire of the thread that waits; after it that thread may reuse the payload and the word itself, unless it sleeps.
+static void tell_sent(_Atomic uint32_t *word)
+{
+    if (atomic_exchange_explicit(word, SENT, memory_order_release) == UNSENT_AWAITED)
+        gn_futex_wake(word, 1);
+}
+
 static void finish_extent(struct gn_session *s)
 {
     struct extent *e = &s->extents[s->extent_first];
-    if (e->done) {
-        // Release: pairs with the acquire of the thread that waits; after it that thread may reuse the payload and the word itself,
-        // so the wake below may touch a word that is gone: FUTEX_WAKE on it is harmless.
-        _Atomic uint32_t *done = e->done;
-        atomic_store_explicit(done, 1, memory_order_release);
-        gn_futex_wake(done, 1);
-    }
+    if (e->done)
+        tell_sent(e->done);
     s->extent_first = (s->extent_first + 1) % EXTENTS_MAX;
     s->extent_count--;
 }
@@ -253,8 +257,7 @@ void session_fail_senders(struct gn_session *s)
         if (e->done) {
             _Atomic uint32_t *done = e->done;
             e->done = NULL;
-            atomic_store_explicit(done, 1, memory_order_release);
-            gn_futex_wake(done, 1);
+            tell_sent(done);
         }
     }
     gn_lock_give(&s->send_lock);
@@ -385,7 +388,7 @@ static int enqueue(struct gn_session *s, struct posting *p)
     if (p->reply) {
         p->reply->sequence = s->sequence;
         session_waiter_add(s, p->reply);
-    } else {
+    } else if (!(p->sent && !is_small)) { // who posts large payload sends it, too
         bool full = !s->has_threads && s->ring.head - s->ring.sent >= s->ring.size_bytes / 2 && !s->sending;
         bool late = !(s->sequence & (LATE_EVERY - 1)) && s->has_threads && is_late(s) && !s->sending;
         s->counts.late_sends += late;
@@ -507,17 +510,19 @@ static void *pack(struct gn_session *s, struct posting *p)
 // Until the payload is in the socket.
 static void wait_until_sent(struct gn_session *s, const struct posting *p)
 {
-    while (!atomic_load_explicit(p->sent, memory_order_acquire)) {
+    while (atomic_load_explicit(p->sent, memory_order_acquire) != SENT) {
+        uint32_t expected = UNSENT;
         session_send_pending(s, p->end);
-        if (!atomic_load_explicit(p->sent, memory_order_acquire))
-            gn_futex_wait(p->sent, 0, 1000000); // another thread sends; look again each millisecond in case it stopped early
+        // Another thread sends; look again each millisecond in case it stopped early.
+        if (atomic_compare_exchange_strong(p->sent, &expected, UNSENT_AWAITED) || expected == UNSENT_AWAITED)
+            gn_futex_wait(p->sent, UNSENT_AWAITED, 1000000);
     }
 }
 
 int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
                             size_t size_bytes, int32_t *code)
 {
-    _Atomic uint32_t sent = 0;
+    _Atomic uint32_t sent = UNSENT;
     struct posting p = {.context = context, .op = op, .args = args, .payload = data, .payload_bytes = size_bytes};
     *code = 0;
     if (size_bytes > s->chunk_bytes)

@@ -130,7 +130,7 @@ static CUresult submit_copy(struct mock_stream *s, struct mock_box dst, struct m
     bool wait = dst.place == MOCK_PLACE_PAGEABLE ||
                 (!is_async && !(dst.place == MOCK_PLACE_DEVICE && src.place == MOCK_PLACE_DEVICE)) ||
                 (src.place == MOCK_PLACE_PAGEABLE && bytes > CAPTURE_BYTES_MAX);
-    if (bytes <= MOCK_TURN_BYTES_MAX && mock_turn_take(s, NULL, &turn))
+    if (bytes <= mock_turn_bytes_max() && mock_turn_take(s, NULL, &turn))
         return copy_now(&turn, &dst, &src, e, wait);
     // A pageable source that cannot be read at once is taken along.
     bool takes = !wait && src.place == MOCK_PLACE_PAGEABLE, capture = takes && !mock_turn_is_due(s, NULL);

@@ -69,7 +69,7 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
         return r;
     // Asynchronous even without the name, unless the target is host memory.
     bool wait = !is_async && box.place != MOCK_PLACE_DEVICE;
-    if (e.width <= MOCK_TURN_BYTES_MAX / e.height && mock_turn_take(s, NULL, &turn)) {
+    if (e.width <= mock_turn_bytes_max() / e.height && mock_turn_take(s, NULL, &turn)) {
         fill_rows(&box, e, value, element_bytes);
         mock_turn_end(&turn, -1);
         return wait ? mock_turn_wait(&turn) : CUDA_SUCCESS;

@@ -6,9 +6,15 @@
 #ifndef GN_TESTS_MOCK_MOCK_TURN_H
 #define GN_TESTS_MOCK_MOCK_TURN_H
 
+#include <stddef.h>
+
 #include "tests/mock/mock_sched.h"
 
-enum { MOCK_TURN_BYTES_MAX = 64 << 10 }; // that a copy or a memset moves in a turn: a few microseconds
+enum {
+    MOCK_TURN_BYTES_MAX = 64 << 10,     // that a copy or a memset moves in a turn: a few microseconds
+    MOCK_TURN_BYTES_MAX_IDLE = 1 << 20, // with exec=off: there is nothing to overlap with, and handing a copy to another core costs more than it
+};
+size_t mock_turn_bytes_max(void);
 
 struct mock_turn {
     struct mock_stream *stream;
