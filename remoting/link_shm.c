@@ -3,7 +3,9 @@
 //
 // Sleeping and waking, the same for both reasons to sleep (no bytes; no room): a word of the shared memory that the sleeper sets before its last
 // look at the position; the peer moves the position and then looks at the word. All four accesses are sequentially consistent: either the sleeper
-// sees the position or the peer sees the word. That costs a send some nanoseconds.
+// sees the position or the peer sees the word. That would cost every send of a client's the time until its cache lines have moved (40 ns). So where
+// the kernel lets it, the server pays instead: before it sleeps, membarrier passes a fence on every processor that runs a client, and the client
+// only stores and looks.
 // A reader first looks for a while (spins), then sleeps on the word for NAP_NS, then in the socket: so an idle link costs nothing, and the
 // kernel's word that the peer is dead comes through at once in deep sleep and within NAP_NS otherwise.
 // The peer may write anything anywhere in this memory. It can thereby confuse what it gets and delay itself; this end is woken by the socket.
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -33,9 +36,11 @@ enum {
     STEP_BYTES = 64 << 10,    // so much is copied before the peer learns of it: both ends copy at the same time
     NAP_NS = 20 * 1000 * 1000,
     SPIN_NS = 30 * 1000,      // three sleeps and wake-ups cost as much
-    SPIN_FAILURES_MAX = 3,    // spins in a row without success; then
-    SPIN_RETRY = 64,          // only every so manyth is tried: the peer is busy, or has no processor while we have one
-    GATHER_NS = 300,          // a server looks so often: more commands come in one transfer of the cache lines, and the sender is left alone
+    SPIN_FAILURES_MAX = 3,    // spins in a row without success: the peer is busy, or has no processor while we have one. Then only every second,
+    SPIN_SKIP_MAX = 64,       // fourth ... so manyth is tried
+    LOOK_NS = 200,            // a server looks so often only: each look takes cache lines from the client that writes them
+    GATHER_BYTES = 512,       // and in a burst, when this much came at once,
+    GATHER_NS = 1000,         // so often: a launch then costs half as much
 };
 
 enum sleep_word { AWAKE, ASLEEP_ON_WORD, ASLEEP_IN_SOCKET };
@@ -49,6 +54,7 @@ struct direction { // in shared memory; each line has one writer, the sleep word
 
 struct header {
     struct direction to_server, to_client;
+    _Alignas(LINE_BYTES) uint32_t server_fences; // 1: the server passes the fences of this ring's sender. Set when the memory is made
 };
 _Static_assert(sizeof(struct header) <= HEADER_BYTES, "the positions fit their page");
 
@@ -65,10 +71,13 @@ struct shm {
     size_t memory_bytes;
     uint64_t ring_bytes;
     struct half in, out;
-    uint64_t look_ns;       // between two looks while spinning
-    unsigned spin_failures, spin_skipped; // of the receiver
+    size_t taken_bytes;     // by the last receive
+    unsigned spin_failures, spin_skip, spin_skipped; // of the receiver
+    bool is_server;
     bool may_spin;          // there is another processor for the peer
+    bool fences;            // of the server: passes the client's fences. Of the client: the server does
     _Atomic bool over;      // shut here, or the peer has hung up
+    _Atomic bool broken;    // the peer's position is an impossible one: both directions end with -EPROTO
 };
 
 static struct shm *self(struct gn_link *link) { return (struct shm *)link; }
@@ -83,6 +92,8 @@ static void word_wait(_Atomic uint32_t *word, uint32_t expected)
     struct timespec t = {.tv_nsec = NAP_NS};
     syscall(SYS_futex, word, FUTEX_WAIT, expected, &t, NULL, 0);
 }
+
+static int membarrier(int command) { return (int)syscall(SYS_membarrier, command, 0, 0); }
 
 // Wakes who sleeps behind the word, if anybody does.
 static void rouse(struct shm *l, _Atomic uint32_t *word)
@@ -123,6 +134,25 @@ static void relax(void)
 #elif defined __aarch64__
     __asm__ volatile("isb" ::: "memory");
 #endif
+}
+
+static void shm_shut(struct gn_link *link)
+{
+    struct shm *l = self(link);
+    struct header *h = (struct header *)l->memory;
+    _Atomic uint32_t *const words[] = {&h->to_server.wants_bytes, &h->to_server.wants_room, &h->to_client.wants_bytes, &h->to_client.wants_room};
+    atomic_store(&l->over, true);
+    shutdown(l->fd, SHUT_RDWR); // ends deep sleep at both ends
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        rouse(l, words[i]);
+}
+
+// The peer does not keep to the rules: the link is over for both directions, also for who sleeps in the other one.
+static int break_off(struct shm *l)
+{
+    atomic_store(&l->broken, true);
+    shm_shut(&l->link);
+    return -EPROTO;
 }
 
 // --- receiving
@@ -168,22 +198,25 @@ static size_t take(struct shm *l, const struct iovec *pieces, int count, size_t 
 // Looks for bytes for a while. Whether there are some (or nonsense).
 static bool spin(struct shm *l)
 {
-    if (!l->may_spin || (l->spin_failures >= SPIN_FAILURES_MAX && ++l->spin_skipped % SPIN_RETRY))
+    if (!l->may_spin || (l->spin_failures >= SPIN_FAILURES_MAX && ++l->spin_skipped < l->spin_skip))
         return false;
-    uint64_t begin = now_ns(), look = begin + l->look_ns, now = begin;
+    uint64_t between = !l->is_server ? 0 : l->taken_bytes > GATHER_BYTES ? GATHER_NS : LOOK_NS;
+    uint64_t begin = now_ns(), look = begin + between, now = begin;
     do {
         for (int i = 0; i < 4; i++)
             relax();
         now = now_ns();
         if (now < look)
             continue;
-        look = now + l->look_ns;
+        look = now + between;
         if (readable(l)) {
-            l->spin_failures = 0;
+            l->spin_failures = l->spin_skip = 0;
             return true;
         }
     } while (now - begin < SPIN_NS && !atomic_load_explicit(&l->over, memory_order_relaxed));
-    l->spin_failures++;
+    if (++l->spin_failures >= SPIN_FAILURES_MAX && l->spin_skip < SPIN_SKIP_MAX)
+        l->spin_skip = l->spin_skip ? 2 * l->spin_skip : 2;
+    l->spin_skipped = 0;
     return false;
 }
 
@@ -192,6 +225,8 @@ static bool sleep_for_bytes(struct shm *l, bool deep)
 {
     _Atomic uint32_t *word = &l->in.shared->wants_bytes;
     atomic_store(word, deep ? ASLEEP_IN_SOCKET : ASLEEP_ON_WORD); // pairs with the load in rouse()
+    if (l->is_server && l->fences)
+        membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED); // pairs with the lack of a fence in tell()
     bool awake = readable(l) || atomic_load(&l->over);
     if (!awake && deep) {
         struct pollfd p = {.fd = l->fd, .events = POLLIN | POLLRDHUP};
@@ -209,10 +244,10 @@ static ssize_t shm_recv(struct gn_link *link, const struct iovec *pieces, int co
     bool gone = false, slept = false;
     for (;;) {
         int64_t there = readable(l);
-        if (there < 0)
-            return there;
+        if (there < 0 || atomic_load_explicit(&l->broken, memory_order_relaxed))
+            return break_off(l);
         if (there)
-            return (ssize_t)take(l, pieces, count, (size_t)there);
+            return (ssize_t)(l->taken_bytes = take(l, pieces, count, (size_t)there));
         if (gone) // seen before the last look: there is nothing behind it
             return 0;
         if (atomic_load_explicit(&l->over, memory_order_acquire)) {
@@ -239,6 +274,23 @@ static int64_t room(struct shm *l, bool look)
     return used <= l->ring_bytes ? (int64_t)(l->ring_bytes - used) : -EPROTO;
 }
 
+// Moves the position and wakes the receiver if it sleeps.
+static void tell(struct shm *l)
+{
+    struct half *out = &l->out;
+    if (l->fences && !l->is_server) {
+        // Release: pairs with the load in readable(). The store may become visible after the look at the word; the server's membarrier puts
+        // both in front of its own last look, or behind its word.
+        atomic_store_explicit(&out->shared->head, out->position, memory_order_release);
+        atomic_signal_fence(memory_order_seq_cst);
+        if (atomic_load_explicit(&out->shared->wants_bytes, memory_order_relaxed) == AWAKE)
+            return;
+    } else {
+        atomic_store(&out->shared->head, out->position); // pairs with the load in readable()
+    }
+    rouse(l, &out->shared->wants_bytes);
+}
+
 // Copies into the ring what fits, and tells the receiver.
 static size_t put(struct shm *l, const struct iovec *pieces, int count, size_t most)
 {
@@ -258,8 +310,7 @@ static size_t put(struct shm *l, const struct iovec *pieces, int count, size_t m
             if (done - told < STEP_BYTES && done < most)
                 continue;
             told = done;
-            atomic_store(&out->shared->head, out->position); // pairs with the load in readable()
-            rouse(l, &out->shared->wants_bytes);
+            tell(l);
         }
     return done;
 }
@@ -284,12 +335,12 @@ static ssize_t shm_send(struct gn_link *link, const struct iovec *pieces, int co
         wanted += pieces[i].iov_len;
     for (bool again = false;; again = true) {
         if (atomic_load_explicit(&l->over, memory_order_acquire))
-            return -EPIPE;
+            return atomic_load(&l->broken) ? -EPROTO : -EPIPE;
         int64_t fits = room(l, again);
         if (fits >= 0 && (size_t)fits < wanted && !again)
             fits = room(l, true);
         if (fits < 0)
-            return fits;
+            return break_off(l);
         if (fits)
             return (ssize_t)put(l, pieces, count, (size_t)fits < wanted ? (size_t)fits : wanted);
         if (!wait)
@@ -310,17 +361,6 @@ static int shm_watch(struct gn_link *link)
 }
 
 static void shm_wake(struct gn_link *link) { gn_link_wake_fd(self(link)->wake_fd); }
-
-static void shm_shut(struct gn_link *link)
-{
-    struct shm *l = self(link);
-    struct header *h = (struct header *)l->memory;
-    _Atomic uint32_t *const words[] = {&h->to_server.wants_bytes, &h->to_server.wants_room, &h->to_client.wants_bytes, &h->to_client.wants_room};
-    atomic_store(&l->over, true);
-    shutdown(l->fd, SHUT_RDWR); // ends deep sleep at both ends
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        rouse(l, words[i]);
-}
 
 static void shm_close(struct gn_link *link)
 {
@@ -373,7 +413,10 @@ int gn_shm_create(uint64_t ring_bytes)
     int fd = memfd_create("genie-link", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    if (!ftruncate(fd, (off_t)total_bytes(ring_bytes)) && !fcntl(fd, F_ADD_SEALS, SEALS))
+    int commands = membarrier(MEMBARRIER_CMD_QUERY);
+    uint32_t fences = commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+    if (!ftruncate(fd, (off_t)total_bytes(ring_bytes)) && pwrite(fd, &fences, sizeof fences, offsetof(struct header, server_fences)) == sizeof fences &&
+        !fcntl(fd, F_ADD_SEALS, SEALS))
         return fd;
     int error = errno;
     close(fd);
@@ -408,7 +451,7 @@ int gn_link_shm_new(struct gn_link **link, int socket, int memory, uint64_t ring
     l->ring_bytes = ring_bytes;
     l->memory_bytes = total_bytes(ring_bytes);
     l->may_spin = several_processors();
-    l->look_ns = is_server ? GATHER_NS : 0;
+    l->is_server = is_server;
     l->memory = mmap(NULL, l->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     if (l->memory == MAP_FAILED) {
         error = -errno;
@@ -420,6 +463,8 @@ int gn_link_shm_new(struct gn_link **link, int socket, int memory, uint64_t ring
         goto no_wake;
     }
     struct header *h = (struct header *)l->memory;
+    // The server may be told anything here: it then calls membarrier for nothing, or its client fences for nothing.
+    l->fences = h->server_fences == 1 && (is_server || !membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED));
     struct half to_server = {.shared = &h->to_server, .bytes = l->memory + HEADER_BYTES};
     struct half to_client = {.shared = &h->to_client, .bytes = l->memory + HEADER_BYTES + ring_bytes};
     l->in = is_server ? to_server : to_client;
