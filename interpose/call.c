@@ -27,6 +27,8 @@ static inline __attribute__((always_inline)) CUresult enter_remote(struct gn_cal
         c->context = NULL; // nor may the server be sent there: it knows no such context, or not yet
     if (__builtin_expect(c->thread->in_host_function, 0) && gn_api[c->op].class != GN_LOCAL)
         return CUDA_ERROR_NOT_PERMITTED;
+    if (__builtin_expect(r && flags & GN_API_BOOKS && gn_error_is_sticky(r), 0))
+        return CUDA_SUCCESS; // what the client knows of a ruined context is still true
     return flags & GN_API_CTX ? r : CUDA_SUCCESS;
 }
 

@@ -81,6 +81,13 @@ struct gn_context *gn_context_find(CUcontext handle)
     return slot ? slot->object : NULL;
 }
 
+CUresult gn_context_error(uint64_t id)
+{
+    const struct gn_context *x = gn_context_find((CUcontext)(uintptr_t)id);
+    CUresult r = x ? (CUresult)atomic_load_explicit(&x->sticky, memory_order_relaxed) : CUDA_SUCCESS;
+    return gn_error_is_sticky(r) ? r : CUDA_SUCCESS;
+}
+
 void gn_context_begin(struct gn_context *x, const struct gn_context_facts *facts)
 {
     x->unique_id = facts->id;

@@ -100,6 +100,9 @@ struct gn_context *gn_context_find(CUcontext handle);
 // The primary context of a device, which may be inactive. NULL: no such device, or no memory.
 struct gn_context *gn_context_primary(CUdevice device);
 
+// What the context was ruined by, or CUDA_SUCCESS: what a call that destroys something of it returns.
+CUresult gn_context_error(uint64_t id);
+
 // An error of the device that ruins the context, if `code` is one (gn_error_is_sticky).
 void gn_context_ruin(struct gn_context *context, CUresult code);
 

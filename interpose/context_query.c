@@ -133,8 +133,10 @@ CUresult gn_cuCtxGetStreamPriorityRange(struct gn_call *c, int *least, int *grea
 CUresult gn_cuCtxGetLimit(struct gn_call *c, size_t *value, CUlimit limit)
 {
     struct gn_context *x = c->context;
-    if (!value || (unsigned)limit >= GN_LIMITS_MAX)
+    if (!value)
         return CUDA_ERROR_INVALID_VALUE;
+    if ((unsigned)limit >= GN_LIMITS_MAX)
+        return CUDA_ERROR_UNSUPPORTED_LIMIT;
     // Acquire: pairs with the release below, so that a known limit's value is seen.
     if (!(atomic_load_explicit(&x->limits_known, memory_order_acquire) & 1u << limit)) {
         struct gn_args_context_get_limit a = {.limit = (uint32_t)limit};

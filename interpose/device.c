@@ -238,10 +238,12 @@ CUresult gn_cuDeviceGetP2PAttribute(struct gn_call *c, int *value, CUdevice_P2PA
                                     CUdevice from, CUdevice to)
 {
     (void)c;
-    if (!value || number < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ||
-        number > CU_DEVICE_P2P_ATTRIBUTE_ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED)
+    if (!value)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = from == to ? CUDA_ERROR_INVALID_DEVICE : check_peers(from, to);
+    if (!r && (number < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ||
+               number > CU_DEVICE_P2P_ATTRIBUTE_ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED))
+        r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
         *value = 0;
     return r;

@@ -38,9 +38,10 @@ CUresult gn_cuEventDestroy_v2(struct gn_call *c, CUevent hEvent)
     if (r)
         return r;
     // Posted before the name is free, so that the next event of this name is made after this one is gone.
+    CUresult lost = gn_context_error(gn_handle_slot(hEvent, GN_KIND_EVENT)->context);
     r = gn_post(c, GN_OP_event_destroy, &(struct gn_args_event_destroy){.event = id});
     gn_handle_drop(id);
-    return r;
+    return r ? r : lost;
 }
 
 static CUresult check_record(struct gn_call *c, CUevent event, CUstream stream)

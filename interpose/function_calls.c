@@ -181,9 +181,9 @@ CUresult gn_cuKernelSetCacheConfig(struct gn_call *c, CUkernel kernel, CUfunc_ca
 
 // --- names, layouts, relations
 
-static CUresult get_name(const struct gn_function *f, const char **name)
+static CUresult get_name(const void *handle, const struct gn_function *f, const char **name)
 {
-    if (!name)
+    if (!name || !handle)
         return CUDA_ERROR_INVALID_VALUE;
     if (!f)
         return CUDA_ERROR_INVALID_HANDLE;
@@ -194,13 +194,13 @@ static CUresult get_name(const struct gn_function *f, const char **name)
 CUresult gn_cuFuncGetName(struct gn_call *c, const char **name, CUfunction hfunc)
 {
     (void)c;
-    return get_name(gn_function_of(hfunc), name);
+    return get_name(hfunc, gn_function_of(hfunc), name);
 }
 
 CUresult gn_cuKernelGetName(struct gn_call *c, const char **name, CUkernel hfunc)
 {
     (void)c;
-    return get_name(kernel_of(hfunc), name);
+    return get_name(hfunc, kernel_of(hfunc), name);
 }
 
 static CUresult get_param(const struct gn_function *f, size_t index, size_t *offset, size_t *size)

@@ -40,8 +40,12 @@ static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, si
 
 CUresult gn_cuMemHostAlloc(struct gn_call *c, void **pp, size_t bytesize, unsigned int Flags)
 {
-    if (!pp || !bytesize || (Flags & ~(unsigned)ALLOC_FLAGS))
+    if (!pp || (Flags & ~(unsigned)ALLOC_FLAGS))
         return CUDA_ERROR_INVALID_VALUE;
+    if (!bytesize) { // not an error of a driver, other than with cuMemAlloc
+        *pp = NULL;
+        return CUDA_SUCCESS;
+    }
     void *start = mmap(NULL, bytesize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -88,7 +92,9 @@ CUresult gn_cuMemFreeHost(struct gn_call *c, void *p)
 
 CUresult gn_cuMemHostRegister_v2(struct gn_call *c, void *p, size_t bytesize, unsigned int Flags)
 {
-    if (!p || !bytesize || (Flags & ~(unsigned)REGISTER_FLAGS))
+    struct gn_memory known;
+    if (!p || !bytesize || (Flags & ~(unsigned)REGISTER_FLAGS) ||
+        (gn_memory_look((uintptr_t)p, &known) && !gn_memory_is_host(&known)))
         return CUDA_ERROR_INVALID_VALUE;
     if (Flags & CU_MEMHOSTREGISTER_IOMEMORY)
         return gn_refuse(c, "registering the memory of other devices");
@@ -102,11 +108,14 @@ CUresult gn_cuMemHostRegister_v2(struct gn_call *c, void *p, size_t bytesize, un
 
 CUresult gn_cuMemHostUnregister(struct gn_call *c, void *p)
 {
+    struct gn_memory known;
     if (!p)
         return CUDA_ERROR_INVALID_VALUE;
     struct gn_memory *m = gn_memory_take((uintptr_t)p, GN_MEMORY_REGISTERED);
-    if (!m)
-        return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (!m) // pinned by an allocation, or an address inside a range
+        return gn_memory_look((uintptr_t)p, &known) && gn_memory_is_host(&known)
+                   ? CUDA_ERROR_INVALID_VALUE
+                   : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
     CUresult r = gn_memory_settle(c, m);
     free(m);
     return r;
@@ -118,7 +127,7 @@ CUresult gn_cuMemHostGetFlags(struct gn_call *c, unsigned int *pFlags, void *p)
     struct gn_memory m;
     if (!pFlags || !gn_memory_look((uintptr_t)p, &m) || !gn_memory_is_host(&m))
         return CUDA_ERROR_INVALID_VALUE;
-    *pFlags = m.flags;
+    *pFlags = m.flags | CU_MEMHOSTALLOC_DEVICEMAP; // where addresses are unified, all that is pinned is mapped
     return CUDA_SUCCESS;
 }
 

@@ -212,6 +212,8 @@ static CUresult check_attribute(struct gn_call *c, const CUlaunchConfig *config,
         return gn_id_event(c, attribute->value.programmaticEvent.event, &event);
     case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
         return gn_id_event(c, attribute->value.launchCompletionEvent.event, &event);
+    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY: // of streams: a driver refuses it for a launch
+        return CUDA_ERROR_INVALID_VALUE;
     case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE: // a node of a graph
         return gn_refuse(c, "nodes of graphs");
     default:

@@ -47,9 +47,9 @@ CUresult gn_name_check(const char *name, uint32_t *size_bytes)
 {
     size_t n = name ? strnlen(name, GN_SYMBOL_BYTES_MAX) : 0;
     *size_bytes = (uint32_t)n;
-    if (!name)
+    if (!n)
         return CUDA_ERROR_INVALID_VALUE;
-    return !n || n == GN_SYMBOL_BYTES_MAX ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS; // nothing has such a name
+    return n == GN_SYMBOL_BYTES_MAX ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS; // nothing has such a name
 }
 
 static void drop_one(struct gn_function *f)

@@ -88,7 +88,8 @@ CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attri
     if (!data || !size_bytes || !gn_memory_look(ptr, &m))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = value_of(&m, ptr, attribute, &v);
-    memcpy(data, &v, size_bytes);
+    if (!r)
+        memcpy(data, &v, size_bytes);
     return r;
 }
 

@@ -16,9 +16,12 @@
 CUresult gn_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags,
                          CUdriverProcAddressQueryResult *status)
 {
-    if (!symbol || !pfn || version < 0 ||
-        flags &
-            ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
+    const cuuint64_t streams =
+        CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
+    if (!symbol || !pfn || version < 0 || (flags & ~streams) || (flags & streams) == streams)
+        return CUDA_ERROR_INVALID_VALUE;
+    // The empty name is how the runtime asks whether its way of asking is understood, with its own version.
+    if (*symbol && version > gn_version())
         return CUDA_ERROR_INVALID_VALUE;
     int known = 0;
     *pfn = gn_proc_find(symbol, version, flags, &known);

@@ -87,11 +87,12 @@ CUresult gn_cuStreamDestroy_v2(struct gn_call *c, CUstream hStream)
         return CUDA_ERROR_INVALID_HANDLE;
     uint64_t id = (uintptr_t)hStream;
     void *attributes = slot->object;
+    CUresult lost = gn_context_error(slot->context);
     // Posted before the name is free, so that the next stream of this name is made after this one is gone.
     CUresult r = gn_post(c, GN_OP_stream_destroy, &(struct gn_args_stream_destroy){.stream = id});
     gn_handle_drop(id);
     free(attributes);
-    return r;
+    return r ? r : lost;
 }
 
 CUresult gn_stream_wait(struct gn_call *c, uint64_t stream)

@@ -76,7 +76,7 @@ static void set_flag(struct entry *e, char *w)
     struct {
         const char *name;
         bool *flag;
-    } flags[] = {{"noinit", &e->noinit}, {"ctx", &e->ctx},       {"async", &e->async},
+    } flags[] = {{"noinit", &e->noinit}, {"ctx", &e->ctx},       {"async", &e->async},      {"books", &e->books},
                  {"check", &e->check},   {"blocks", &e->blocks}, {"hand", &e->hand}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(w, flags[i].name)) {

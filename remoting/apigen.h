@@ -28,7 +28,7 @@ struct entry {
     enum class class;
     int since, variant_since;
     const char *variant; // "ptds", "ptsz" or NULL
-    bool noinit, ctx, async, check, blocks, hand;
+    bool noinit, ctx, async, check, blocks, hand, books;
     const char *uses, *of, *why;
     struct arg args[ARGS_MAX];
     int arg_count;

@@ -40,7 +40,8 @@ void write_ids(FILE *f)
                 fprintf(f, "    GN_SYMBOL_%s,\n", name);
             }
     fprintf(f, "    GN_SYMBOLS,\n};\n\nenum gn_class { GN_LOCAL = 1, GN_CACHED, GN_POSTED, GN_SYNC, GN_ALIAS, GN_UNSUPPORTED };\n"
-               "enum gn_api_flags { GN_API_NOINIT = 1, GN_API_CTX = 2, GN_API_ASYNC = 4, GN_API_BLOCKS = 8, GN_API_WIRED = 16 };\n\n"
+               "enum gn_api_flags { GN_API_NOINIT = 1, GN_API_CTX = 2, GN_API_ASYNC = 4, GN_API_BLOCKS = 8, GN_API_WIRED = 16,\n"
+               "                    GN_API_BOOKS = 32 };\n\n"
                "struct gn_api { // one op; name is NULL where the id is free\n    const char *name, *why;\n    uint8_t class, flags;\n};\n"
                "extern const struct gn_api gn_api[GN_OPS];\nextern const char *const gn_symbol_names[GN_SYMBOLS];\n\n#endif\n");
 }

@@ -206,7 +206,7 @@ void write_wire_c(FILE *f)
     for (int i = 0; i < entry_count; i++) {
         const struct entry *e = &entries[i];
         fprintf(f, "    [GN_OP_%s] = {\"%s\", %s%s%s, %d, %d},\n", e->name, e->name, e->why ? "\"" : "", e->why ? e->why : "0", e->why ? "\"" : "",
-                e->class + 1, e->noinit * 1 + e->ctx * 2 + e->async * 4 + e->blocks * 8 + is_wired(e) * 16);
+                e->class + 1, e->noinit * 1 + e->ctx * 2 + e->async * 4 + e->blocks * 8 + is_wired(e) * 16 + e->books * 32);
     }
     fprintf(f, "};\n\nconst char *const gn_symbol_names[GN_SYMBOLS] = {\n");
     for (int v = 0; v < 2; v++)

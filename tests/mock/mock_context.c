@@ -414,7 +414,7 @@ static bool limit_is_supported(CUlimit limit)
 
 CUresult mock_cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 {
-    if (!pvalue || (unsigned)limit >= MOCK_LIMITS)
+    if (!pvalue)
         return CUDA_ERROR_INVALID_VALUE;
     if (!limit_is_supported(limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
@@ -431,8 +431,6 @@ CUresult mock_cuCtxSetLimit(CUlimit limit, size_t value)
         [CU_LIMIT_MAX_L2_FETCH_GRANULARITY] = 128,
         [CU_LIMIT_PERSISTING_L2_CACHE_SIZE] = SIZE_MAX, // a device takes less without a word
     };
-    if ((unsigned)limit >= MOCK_LIMITS)
-        return CUDA_ERROR_INVALID_VALUE;
     if (!limit_is_supported(limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     if (value > most[limit])

@@ -190,7 +190,7 @@ static CUresult admit_to_context(unsigned op, struct mock_thread *t)
     if (!t->context || !mock_context_is_usable(t->context))
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     // What only reads the driver's own books still answers in a context that is lost.
-    return gn_api[op].class == GN_LOCAL ? CUDA_SUCCESS : t->context->error;
+    return flags & GN_API_BOOKS ? CUDA_SUCCESS : t->context->error;
 }
 
 static CUresult admit(unsigned op, struct mock_thread *t)

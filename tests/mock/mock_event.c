@@ -72,8 +72,9 @@ CUresult mock_cuEventDestroy_v2(CUevent hEvent)
     struct event *e = find(hEvent);
     if (!e)
         return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = e->context->error; // it goes all the same
     end(e);
-    return CUDA_SUCCESS;
+    return r;
 }
 
 CUresult mock_cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned int flags)

@@ -164,7 +164,7 @@ static const struct ptx_func_info *info_of(const void *handle)
 static CUresult name_of(const char **name, const void *handle)
 {
     const struct ptx_func_info *info = info_of(handle);
-    if (!name)
+    if (!name || !handle)
         return CUDA_ERROR_INVALID_VALUE;
     if (!info)
         return CUDA_ERROR_INVALID_HANDLE;

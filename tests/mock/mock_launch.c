@@ -305,7 +305,6 @@ static CUresult apply(struct mock_launch_shape *shape, const CUlaunchAttribute *
     // Hints about scheduling and caches, which a device may pass over.
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
     case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
-    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: // permits overlap, does not demand it
     case CU_LAUNCH_ATTRIBUTE_PRIORITY:

@@ -162,7 +162,7 @@ static CUresult give_kernel(struct mock_kernel *k, CUkernel *handle)
 CUresult mock_cuLibraryGetKernel(CUkernel *pKernel, CUlibrary library, const char *name)
 {
     struct mock_library *l = find(library);
-    if (!pKernel || !name)
+    if (!pKernel || !name || !*name)
         return CUDA_ERROR_INVALID_VALUE;
     if (!l)
         return CUDA_ERROR_INVALID_HANDLE;
@@ -210,7 +210,7 @@ CUresult mock_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary lib
 {
     struct mock_library *l = find(library);
     struct mock_module *m;
-    if (!name || (!dptr && !bytes))
+    if (!name || !*name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = l ? mock_library_instance(l, &m) : CUDA_ERROR_INVALID_HANDLE;
     return r == CUDA_SUCCESS ? mock_module_global(m, name, dptr, bytes) : r;
@@ -218,7 +218,7 @@ CUresult mock_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary lib
 
 CUresult mock_cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
-    if (!name || (!dptr && !bytes))
+    if (!name || !*name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     return find(library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE; // the device has no managed memory
 }

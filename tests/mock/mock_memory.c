@@ -81,8 +81,12 @@ CUresult mock_cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
     const unsigned known = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
     const struct mock_context *c = mock_context_here();
     uint64_t address;
-    if (!pp || !bytesize || Flags & ~known)
+    if (!pp || Flags & ~known)
         return CUDA_ERROR_INVALID_VALUE;
+    if (!bytesize) { // no error, as it is with cuMemAlloc
+        *pp = NULL;
+        return CUDA_SUCCESS;
+    }
     if (mock_pinned_alloc(bytesize, c->id, Flags, &address))
         return CUDA_ERROR_OUT_OF_MEMORY;
     *pp = (void *)(uintptr_t)address;
@@ -126,8 +130,10 @@ CUresult mock_cuMemHostUnregister(void *p)
     struct mock_memory_info info;
     if (!p)
         return CUDA_ERROR_INVALID_VALUE;
-    if (mock_memory_find(host(p), &info) || info.start != host(p) || !(info.flags & MOCK_HOST_REGISTERED))
+    if (mock_memory_find(host(p), &info) || info.device >= 0)
         return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (info.start != host(p) || !(info.flags & MOCK_HOST_REGISTERED))
+        return CUDA_ERROR_INVALID_VALUE;
     wait_for_work();
     return mock_pinned_remove(host(p), true) ? CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED : CUDA_SUCCESS;
 }

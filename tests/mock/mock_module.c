@@ -123,7 +123,7 @@ CUresult mock_module_make(struct mock_code *code, struct mock_library *library, 
 
 CUresult mock_module_global(struct mock_module *m, const char *name, CUdeviceptr *address, size_t *bytes)
 {
-    if (!name || (!address && !bytes))
+    if (!name || !*name || (!address && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < m->var_count; i++) {
         struct ptx_var v;
@@ -302,7 +302,7 @@ CUresult mock_cuModuleUnload(CUmodule hmod)
 CUresult mock_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 {
     struct mock_module *m = find(hmod);
-    if (!hfunc || !name)
+    if (!hfunc || !name || !*name)
         return CUDA_ERROR_INVALID_VALUE;
     if (!m)
         return CUDA_ERROR_INVALID_HANDLE;

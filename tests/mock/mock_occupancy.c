@@ -62,7 +62,7 @@ CUresult mock_cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *b
                                                         unsigned int flags)
 {
     struct mock_function *f;
-    if (!minGridSize || !blockSize || flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE)
+    if (!minGridSize || !blockSize || blockSizeLimit < 0 || flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = mock_function_resolve_here(func, &f);
     if (r != CUDA_SUCCESS)

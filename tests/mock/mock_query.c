@@ -66,6 +66,8 @@ static CUresult find(const char *symbol, void **pfn, int cudaVersion, cuuint64_t
         *status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
         return CUDA_SUCCESS;
     }
+    if (cudaVersion > MOCK_DRIVER_VERSION)
+        return CUDA_ERROR_INVALID_VALUE;
     *pfn = gn_proc_find(symbol, cudaVersion, flags, &known);
     *status = *pfn    ? CU_GET_PROC_ADDRESS_SUCCESS
               : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT

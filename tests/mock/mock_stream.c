@@ -140,8 +140,9 @@ CUresult mock_cuStreamDestroy_v2(CUstream hStream)
     struct mock_stream *s = mock_handle_get(hStream, GN_KIND_STREAM);
     if (!s || s->is_thread_default)
         return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = s->context->error; // it goes all the same
     mock_stream_end(s->id);
-    return CUDA_SUCCESS;
+    return r;
 }
 
 // --- asking

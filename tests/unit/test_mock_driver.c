@@ -359,8 +359,8 @@ static void host_memory_body(void)
     OK(cuMemHostRegister_v2(mine, 4096, 0));
     EXPECT(cuMemHostRegister_v2(mine + 4000, 4096, 0), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     EXPECT(cuMemFreeHost(mine), CUDA_ERROR_INVALID_VALUE);
-    EXPECT(cuMemHostUnregister(mine + 1), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
-    EXPECT(cuMemHostUnregister(pinned), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+    EXPECT(cuMemHostUnregister(mine + 1), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(cuMemHostUnregister(pinned), CUDA_ERROR_INVALID_VALUE);
     OK(cuMemHostUnregister(mine));
     EXPECT(cuMemHostUnregister(mine), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
     OK(cuMemFreeHost(pinned));

@@ -94,7 +94,7 @@ static void own_cases(void **state)
         {"cuMemFree", 13000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, "cuMemFree_v2",
          CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuInit", 2000, 0, "cuInit", CU_GET_PROC_ADDRESS_SUCCESS},
-        {"cuInit", 99990, 0, "cuInit", CU_GET_PROC_ADDRESS_SUCCESS},
+        {"cuInit", 13000, 0, "cuInit", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuGetProcAddress", 12000, 0, "cuGetProcAddress_v2", CU_GET_PROC_ADDRESS_SUCCESS},
         {"cuGetProcAddress", 11030, 0, "cuGetProcAddress", CU_GET_PROC_ADDRESS_SUCCESS},
         {"", 0, 0, NULL, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND},
@@ -128,9 +128,13 @@ static void bad_arguments(void **state)
     assert_int_equal(cuGetProcAddress_v2(NULL, &found, 13000, 0, NULL), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuGetProcAddress_v2("cuInit", NULL, 13000, 0, NULL), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuGetProcAddress_v2("cuInit", &found, -1, 0, NULL), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuGetProcAddress_v2("cuInit", &found, 99990, 0, NULL), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuGetProcAddress_v2("cuInit", &found, 13000, 4, NULL), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuGetProcAddress("cuInit", NULL, 13000, 0), CUDA_ERROR_INVALID_VALUE);
     assert_ptr_equal(found, &found);
+    // The runtime asks for nothing, with its own version, to see whether its way of asking is understood.
+    assert_int_equal(cuGetProcAddress_v2("", &found, 99990, 0, NULL), CUDA_SUCCESS);
+    assert_null(found);
 }
 
 static void the_table_is_in_order(void **state)
