@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Creating and destroying streams, destroying events. (Events are created by a generated command; waiting is
 // in wait.c.)
+#include "remoting/errors.h"
 #include "server/run.h"
+
+// What the object's context died of is told by the calls that wait in it. Told here, it would become the error of whatever context is
+// current at the client.
+static CUresult of_destroying(CUresult r) { return gn_error_is_sticky(r) ? CUDA_SUCCESS : r; }
 
 CUresult gn_run_stream_create(struct gn_worker *w, struct gn_request *q,
                               const struct gn_args_stream_create *a, struct gn_out_stream_create *o)
@@ -26,7 +31,7 @@ CUresult gn_run_stream_destroy(struct gn_worker *w, struct gn_request *q,
     }
     CUresult r = GN_DRIVER(w, cuStreamDestroy_v2, stream);
     gn_forget(w, a->stream);
-    return r;
+    return of_destroying(r);
 }
 
 CUresult gn_run_event_destroy(struct gn_worker *w, struct gn_request *q,
@@ -40,5 +45,5 @@ CUresult gn_run_event_destroy(struct gn_worker *w, struct gn_request *q,
     }
     CUresult r = GN_DRIVER(w, cuEventDestroy_v2, event);
     gn_forget(w, a->event);
-    return r;
+    return of_destroying(r);
 }

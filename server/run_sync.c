@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Synchronising and asking. A synchronise waits for what was dispatched before it and for nothing later: on an event recorded now.
+#include "remoting/errors.h"
 #include "server/box.h"
 #include "server/run.h"
 #include "server/staging.h"
@@ -19,6 +20,10 @@ CUresult gn_run_scope(struct gn_worker *w, struct gn_request *q, const struct gn
     return r;
 }
 
+// Whether to ask the driver to wait although nothing is left to wait for: it writes out what kernels printed then. In a context that is lost
+// too, where a failed assertion's words are all that tells what went wrong.
+static bool is_for_words(CUresult query) { return query == CUDA_SUCCESS || gn_error_is_sticky(query); }
+
 // After `stream` is through, in a stream of the server's own: what is recorded there waits for what was in `stream` until now.
 static CUresult follow(struct gn_worker *w, const struct gn_wait_pair *pair, CUstream stream)
 {
@@ -36,7 +41,7 @@ CUresult gn_run_stream_synchronize(struct gn_worker *w, struct gn_request *q, co
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuStreamQuery, stream);
     if (r != CUDA_ERROR_NOT_READY)
-        return r ? r : GN_DRIVER(w, cuStreamSynchronize, stream); // idle: it only makes the driver write out what kernels printed
+        return is_for_words(r) ? GN_DRIVER(w, cuStreamSynchronize, stream) : r;
     r = gn_wait_pair_take(w, &pair);
     if (r)
         return r;
@@ -64,7 +69,7 @@ CUresult gn_run_event_synchronize(struct gn_worker *w, struct gn_request *q, con
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = GN_DRIVER(w, cuEventQuery, event);
     if (r != CUDA_ERROR_NOT_READY)
-        return r ? r : GN_DRIVER(w, cuEventSynchronize, event);
+        return is_for_words(r) ? GN_DRIVER(w, cuEventSynchronize, event) : r;
     r = gn_wait_pair_take(w, &pair);
     if (r)
         return r;
@@ -100,6 +105,8 @@ CUresult gn_run_context_synchronize(struct gn_worker *w, struct gn_request *q, c
     if (!r)
         r = gn_wait_pair_take(w, &pair);
     if (r) {
+        if (gn_error_is_sticky(r))
+            GN_DRIVER(w, cuCtxSynchronize); // see is_for_words
         w->scope = before;
         return r;
     }
@@ -126,6 +133,8 @@ CUresult gn_run_context_synchronize(struct gn_worker *w, struct gn_request *q, c
         if (!r) { // idle: this only makes the driver write out what kernels printed
             GN_DRIVER(w, cuEventRecord, pair.event, pair.stream);
             r = GN_DRIVER(w, cuEventSynchronize, pair.event);
+        } else if (gn_error_is_sticky(r)) {
+            GN_DRIVER(w, cuCtxSynchronize);
         }
         gn_wait_pair_give(w, &pair);
     }
