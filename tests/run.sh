@@ -96,6 +96,11 @@ group_e2e() {
     done
 }
 
+group_errors() {
+    local v
+    for v in release asan; do tap "errors: $v" bash tests/errors/run.sh "$v"; done
+}
+
 group_compat() { tap "compat: quick" bash tests/compat/run.sh --quick; }
 
 # Two at a time: the seconds are the budget, the machine has two cores.
@@ -129,7 +134,7 @@ group_fuzz() {
 }
 
 groups=("$@")
-[ ${#groups[@]} -eq 0 ] && groups=(rules unit fault e2e compat fuzz)
+[ ${#groups[@]} -eq 0 ] && groups=(rules unit fault e2e errors compat fuzz)
 for g in "${groups[@]}"; do
     declare -F "group_$g" >/dev/null || { echo "run.sh: there is no group '$g'" >&2; exit 2; }
     "group_$g"
