@@ -14,8 +14,14 @@ struct gn_cursor {
     bool bad; // sticky
 };
 
+// `data` may be NULL: then there is nothing to read and no room to write.
 static inline struct gn_cursor gn_cursor_over(void *data, size_t size_bytes)
 {
+    static uint8_t nothing[1]; // so that a cursor never holds a null pointer, whose arithmetic is undefined even by 0
+    if (!data) {
+        data = nothing;
+        size_bytes = 0;
+    }
     return (struct gn_cursor){.at = data, .end = (uint8_t *)data + size_bytes};
 }
 

@@ -106,6 +106,20 @@ static void nothing_takes_no_room(void **state)
     assert_false(c.bad);
 }
 
+static void null_is_empty(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 3; size++) {
+        struct gn_cursor c = gn_cursor_over(NULL, size);
+        assert_int_equal(gn_cursor_left(&c), 0);
+        gn_put_bytes(&c, NULL, 0);
+        assert_non_null(gn_get_bytes(&c, 0));
+        assert_false(c.bad);
+        assert_null(gn_cursor_take(&c, 1));
+        assert_true(c.bad);
+    }
+}
+
 static void padding(void **state)
 {
     (void)state;
@@ -123,6 +137,7 @@ int main(void)
         cmocka_unit_test(a_write_that_does_not_fit_writes_nothing),
         cmocka_unit_test(lengths_that_wrap_are_refused),
         cmocka_unit_test(nothing_takes_no_room),
+        cmocka_unit_test(null_is_empty),
         cmocka_unit_test(padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
