@@ -6,11 +6,23 @@
 
 enum { BOX_BITS_MAX = 48 }; // more than any device's memory; keeps sums of offsets and addresses from wrapping
 
+// From the first byte of `count` lines of `line_bytes`, `step_bytes` apart, to behind the last. false: they overlap, or reach too far.
+static bool span(uint64_t count, uint64_t line_bytes, uint64_t step_bytes, uint64_t *span_bytes)
+{
+    *span_bytes = line_bytes;
+    if (count == 1) // then the step means nothing
+        return true;
+    return step_bytes >= line_bytes && !__builtin_mul_overflow(count - 1, step_bytes, span_bytes) &&
+           !__builtin_add_overflow(*span_bytes, line_bytes, span_bytes) && !(*span_bytes >> BOX_BITS_MAX);
+}
+
 bool gn_device_box_bytes(const struct gn_device_box *box, uint64_t *size_bytes)
 {
-    uint64_t bytes;
+    uint64_t bytes, slice, all;
     return box->width_bytes && box->rows && box->slices && !__builtin_mul_overflow(box->width_bytes, box->rows, &bytes) &&
-           !__builtin_mul_overflow(bytes, box->slices, &bytes) && !(bytes >> BOX_BITS_MAX) && (*size_bytes = bytes, true);
+           !__builtin_mul_overflow(bytes, box->slices, &bytes) && !(bytes >> BOX_BITS_MAX) &&
+           span(box->rows, box->width_bytes, box->pitch_bytes, &slice) && span(box->slices, slice, box->slice_bytes, &all) &&
+           (*size_bytes = bytes, true);
 }
 
 static bool is_contiguous(const struct gn_device_box *box)

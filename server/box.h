@@ -19,7 +19,7 @@ struct gn_piece { // consecutive bytes of the packed box
     uint64_t pitch_bytes, width_bytes, rows;
 };
 
-// The packed size. false: a field is 0, or the product is beyond 2^48 bytes.
+// The packed size. false: a count is 0, rows or slices overlap (of one, the distance means nothing), or it has or spans 2^48 bytes or more.
 bool gn_device_box_bytes(const struct gn_device_box *box, uint64_t *size_bytes);
 
 // The piece at `offset` of the packed box, at most `most_bytes` of it: whole rows where they fit.

@@ -136,7 +136,7 @@ CUresult gn_run_read(struct gn_worker *w, struct gn_request *q, const struct gn_
                            .box = {a->address, a->pitch_bytes, a->slice_bytes, a->width_bytes, a->rows, a->slices},
                            .slot = -1};
     if (!gn_device_box_bytes(&job.box, &job.size_bytes)) {
-        q->error = "a read of no bytes, or of too many";
+        q->error = "a read of an impossible box";
         return CUDA_ERROR_INVALID_VALUE;
     }
     if (!gn_find_stream(w, q, a->stream, &job.stream))
@@ -258,7 +258,7 @@ CUresult gn_run_read_async(struct gn_worker *w, struct gn_request *q, const stru
     uint64_t size;
     CUstream stream;
     if (!gn_device_box_bytes(&box, &size)) {
-        q->error = "a read of no bytes, or of too many";
+        q->error = "a read of an impossible box";
         return CUDA_ERROR_INVALID_VALUE;
     }
     CUresult r = CUDA_SUCCESS;
@@ -283,10 +283,11 @@ CUresult gn_run_copy(struct gn_worker *w, struct gn_request *q, const struct gn_
 {
     (void)o;
     struct gn_device_box to = {a->destination, a->destination_pitch_bytes, a->destination_slice_bytes, a->width_bytes, a->rows, a->slices};
+    struct gn_device_box from = {a->source, a->source_pitch_bytes, a->source_slice_bytes, a->width_bytes, a->rows, a->slices};
     uint64_t size;
     CUstream stream;
-    if (!gn_device_box_bytes(&to, &size)) {
-        q->error = "a copy of no bytes, or of too many";
+    if (!gn_device_box_bytes(&to, &size) || !gn_device_box_bytes(&from, &size)) {
+        q->error = "a copy of an impossible box";
         return CUDA_ERROR_INVALID_VALUE;
     }
     if (!gn_find_stream(w, q, a->stream, &stream))

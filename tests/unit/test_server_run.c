@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Question: do contexts, handles, memory and launches stay in order at the server, whatever a client sends?
 // Method: the handlers themselves on a driver of this test's own.
+#include "server/box.h"
 #include "tests/unit/server_driver.h"
 
 // --- contexts
@@ -277,6 +278,38 @@ static void launches_carry_parameters_and_attributes(void **s)
     gn_run_close(&w);
 }
 
+static void boxes_that_cannot_be_are_refused(void **s)
+{
+    static const struct {
+        struct gn_device_box box;
+        uint64_t bytes; // 0: refused
+    } cases[] = {
+        {{0x1000, 0, 0, 100, 1, 1}, 100}, // of one row and one slice the distances mean nothing
+        {{0x1000, 64, 0, 64, 10, 1}, 640},
+        {{0x1000, 63, 0, 64, 10, 1}, 0}, // rows that overlap
+        {{0x1000, 0, 0, 1, 2, 1}, 0},
+        {{0x1000, 100, 964, 64, 10, 3}, 1920}, // 9 * 100 + 64: the next slice begins where the last row ends
+        {{0x1000, 100, 963, 64, 10, 3}, 0},
+        {{0x1000, 0, 64, 64, 1, 3}, 192},
+        {{0x1000, 0, 63, 64, 1, 3}, 0},
+        {{0x1000, 64, 64, 0, 1, 1}, 0},
+        {{0x1000, 64, 64, 1, 0, 1}, 0},
+        {{0x1000, 64, 64, 1, 1, 0}, 0},
+        {{0x1000, (uint64_t)1 << 47, 0, 1, 2, 1}, 2},
+        {{0x1000, (uint64_t)1 << 47, 0, 1, 3, 1}, 0}, // it reaches too far
+        {{0x1000, (uint64_t)1 << 63, 0, 1, 3, 1}, 0}, // and the end wraps
+        {{0x1000, 1, (uint64_t)1 << 63, 1, 1, 3}, 0},
+        {{0x1000, 1, 1, (uint64_t)1 << 48, 1, 1}, 0},
+    };
+    (void)s;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t bytes = 0;
+        bool possible = gn_device_box_bytes(&cases[i].box, &bytes);
+        if (possible != (cases[i].bytes != 0) || bytes != cases[i].bytes)
+            fail_msg("case %zu: %llu", i, (unsigned long long)bytes);
+    }
+}
+
 static void a_driver_may_lack_functions(void **s)
 {
     struct gn_worker w = ready();
@@ -302,6 +335,7 @@ int main(void)
         cmocka_unit_test(memory_is_accounted),
         cmocka_unit_test(many_allocations_come_and_go),
         cmocka_unit_test(launches_carry_parameters_and_attributes),
+        cmocka_unit_test(boxes_that_cannot_be_are_refused),
         cmocka_unit_test(a_driver_may_lack_functions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
