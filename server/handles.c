@@ -150,6 +150,9 @@ static bool may_replace(const struct gn_handle_slot *slot)
     return !slot->object || slot->keep;
 }
 
+static void close_slot(struct gn_worker *w, struct gn_handle_slot *slot);
+static void forget_parts(struct gn_worker *w, uint64_t parent);
+
 static int place(struct gn_worker *w, uint64_t id, uint64_t context, void *object)
 {
     uint32_t index = gn_handle_index(id);
@@ -169,7 +172,11 @@ static int place(struct gn_worker *w, uint64_t id, uint64_t context, void *objec
     if (!there || at != index + 1 || !may_replace(there) ||
         atomic_load_explicit(&there->id, memory_order_relaxed) == id)
         return -EEXIST;
-    gn_handle_close(&w->handles, there);
+    // A library's module goes as if it were forgotten: its functions would outlive the library otherwise, which knows it no more.
+    uint64_t gone = atomic_load_explicit(&there->id, memory_order_relaxed);
+    close_slot(w, there);
+    if (gn_handle_kind(gone) == GN_KIND_MODULE || gn_handle_kind(gone) == GN_KIND_KERNEL)
+        forget_parts(w, gone);
     return gn_handle_place(&w->handles, id, context, object);
 }
 

@@ -271,6 +271,26 @@ static void parts_of_a_library_go_with_it(void **s)
     gn_run_close(&w);
 }
 
+// Another module under a library's module's slot: the functions of the first must not be there when the library has gone.
+static void parts_of_a_replaced_module_go_with_it(void **s)
+{
+    struct gn_worker w = ready();
+    uint64_t library = id(GN_KIND_LIBRARY, 1, 1), first = id(GN_KIND_MODULE, 3, 1), f = id(GN_KIND_FUNCTION, 4, 1);
+    (void)s;
+    give(&w, 1, ptx, sizeof ptx);
+    EXPECT(library_load, CUDA_SUCCESS, library, 1);
+    EXPECT(library_get_module, CUDA_SUCCESS, library, first);
+    EXPECT(module_get_function, CUDA_SUCCESS, .module = first, .function = f, .name = "k", .name_bytes = 1);
+    EXPECT(launch, CUDA_SUCCESS, .function = f, .stream = 1);
+    EXPECT(library_get_module, CUDA_SUCCESS, library, id(GN_KIND_MODULE, 3, 2));
+    EXPECT(launch, CUDA_ERROR_INVALID_HANDLE, .function = f, .stream = 1);
+    EXPECT(library_unload, CUDA_SUCCESS, library);
+    EXPECT(launch, CUDA_ERROR_INVALID_HANDLE, .function = f, .stream = 1);
+    assert_int_equal(d.launches, 1);
+    assert_int_equal(atomic_load(&status.handles), 1); // the context
+    gn_run_close(&w);
+}
+
 static void layouts_come_from_a_fatbin_too(void **s)
 {
     struct gn_worker w = ready();
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(fatbins_to_be_linked_come_behind_a_wrapper),
         cmocka_unit_test(functions_go_with_their_module),
         cmocka_unit_test(parts_of_a_library_go_with_it),
+        cmocka_unit_test(parts_of_a_replaced_module_go_with_it),
         cmocka_unit_test(layouts_come_from_a_fatbin_too),
         cmocka_unit_test(names_and_attributes_are_listed),
     };
