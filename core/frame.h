@@ -53,6 +53,7 @@ enum gn_message_kind { // server -> client
     GN_MESSAGE_ACK,       // nothing but the counters
     GN_MESSAGE_GOODBYE,   // code and body (text): the session is over, and why
     GN_MESSAGE_PACKED,    // as GN_MESSAGE_DATA, the body packed (remoting/pack.h)
+    GN_MESSAGE_CREDIT,    // id: device, value: bytes; so much more device memory may be mapped without asking
     GN_MESSAGE_KINDS,
 };
 

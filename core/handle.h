@@ -21,6 +21,7 @@ enum gn_kind {
     GN_KIND_KERNEL,
     GN_KIND_STREAM,
     GN_KIND_EVENT,
+    GN_KIND_ALLOCATION, // physical memory (cuMemCreate)
     GN_KINDS,
 };
 

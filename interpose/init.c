@@ -13,6 +13,7 @@
 #include "interpose/handles.h"
 #include "interpose/local.h"
 #include "interpose/log.h"
+#include "interpose/memory_range.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
 #include "interpose/stats.h"
@@ -54,6 +55,12 @@ void gn_session_is_over(const char *why)
     if (atomic_compare_exchange_strong(&gn_shim.mode, &mode, GN_MODE_OVER))
         gn_log(GN_LOG_WARN, "the session with the server at %s is over: %s; CUDA calls fail from now on",
                gn_options.server, why);
+}
+
+static void on_credit(void *ctx, uint64_t device, uint64_t bytes)
+{
+    (void)ctx;
+    gn_range_granted(device, bytes);
 }
 
 static void on_over(void *ctx, const char *why)
@@ -157,7 +164,7 @@ static time_t now_s(void)
 // that has none.
 static CUresult start_remote(void)
 {
-    static const struct gn_session_events events = {.host = on_host, .print = on_print, .over = on_over};
+    static const struct gn_session_events events = {.host = on_host, .print = on_print, .credit = on_credit, .over = on_over};
     static time_t failed_s;
     char why[GN_WHY_BYTES];
     if (failed_s && now_s() - failed_s < RETRY_S)

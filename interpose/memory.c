@@ -9,6 +9,7 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/log.h"
+#include "interpose/memory_range.h"
 
 // How often another address is asked for when this process has something where the server put an allocation.
 // Two unrelated address spaces meet rarely, and a second try gets the driver's next free place: so many
@@ -86,8 +87,28 @@ static CUresult ask_for_place(struct gn_call *c, struct request *q, struct gn_re
 
 static void memory_free(struct gn_memory *m)
 {
+    if (m->placed)
+        gn_range_release(m);
     gn_reserve_release(&m->reservation);
     free(m);
+}
+
+// From the range if it can be had there, else from the server. What is granted and not used may be what is missing at the device.
+static CUresult find_memory(struct gn_call *c, struct request *q, struct gn_memory *m)
+{
+    bool placed = false;
+    CUresult r = q->size_bytes ? gn_range_alloc(c, m, q->size_bytes, &placed) : CUDA_SUCCESS;
+    if (r)
+        return r;
+    if (placed) {
+        q->address = m->block.start;
+        return CUDA_SUCCESS;
+    }
+    gn_range_asked();
+    r = ask_for_place(c, q, &m->reservation);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_range_yield(c->context->device))
+        r = ask_for_place(c, q, &m->reservation);
+    return r;
 }
 
 static CUresult allocate(struct gn_call *c, struct request *q, CUdeviceptr *address)
@@ -95,7 +116,8 @@ static CUresult allocate(struct gn_call *c, struct request *q, CUdeviceptr *addr
     struct gn_memory *m = calloc(1, sizeof *m);
     if (!m)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult r = ask_for_place(c, q, &m->reservation);
+    m->device = c->context->device;
+    CUresult r = find_memory(c, q, m);
     if (r) {
         free(m);
         return r;
@@ -103,7 +125,6 @@ static CUresult allocate(struct gn_call *c, struct request *q, CUdeviceptr *addr
     m->region.start = q->address;
     m->region.size_bytes = q->size_bytes;
     m->kind = GN_MEMORY_DEVICE;
-    m->device = c->context->device;
     m->context = gn_context_id(c);
     if (gn_memory_add(m)) { // the server gave what it has given already, or nonsense
         gn_log(GN_LOG_WARN, "the server placed %llu bytes at 0x%llx, where other device memory is",
@@ -133,10 +154,25 @@ CUresult gn_cuMemAllocPitch_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *pPi
     struct gn_args_memory_alloc_pitch args = {
         .width_bytes = WidthInBytes, .height = Height, .element_bytes = ElementSizeBytes};
     struct request q = {.op = GN_OP_memory_alloc_pitch, .args = &args, .height = Height};
+    // With the driver's rule of the pitch at hand the size is known; without, or where the product means nothing, the server is asked.
+    q.pitch_bytes = gn_range_pitch(c, WidthInBytes, WidthInBytes);
+    if (!q.pitch_bytes || __builtin_mul_overflow(q.pitch_bytes, Height, &q.size_bytes))
+        q.size_bytes = 0;
     CUresult r = allocate(c, &q, dptr);
     if (!r)
         *pPitch = q.pitch_bytes;
     return r;
+}
+
+// A block that the range gives to the next allocation: what was sent until now is done before that can be used. Locally a free waits for the
+// context's work; here the server holds what comes later, and nobody waits.
+static CUresult fence(struct gn_call *c, const struct gn_memory *m)
+{
+    const struct gn_args_memory_barrier args = {.address = m->region.start};
+    int32_t code = 0;
+    if (m->context != gn_context_id(c)) // it may be in use there too
+        gn_session_post(gn_shim.session, m->context, GN_OP_memory_barrier, &args, &code);
+    return gn_post(c, GN_OP_memory_barrier, &args);
 }
 
 CUresult gn_cuMemFree_v2(struct gn_call *c, CUdeviceptr dptr)
@@ -146,8 +182,24 @@ CUresult gn_cuMemFree_v2(struct gn_call *c, CUdeviceptr dptr)
     struct gn_memory *m = gn_memory_take(dptr, GN_MEMORY_DEVICE);
     if (!m)
         return CUDA_ERROR_INVALID_VALUE;
+    bool placed = m->placed;
+    CUresult r = placed ? fence(c, m) : CUDA_SUCCESS;
     memory_free(m);
-    return gn_post(c, GN_OP_memory_free, &(struct gn_args_memory_free){.address = dptr});
+    return placed ? r : gn_post(c, GN_OP_memory_free, &(struct gn_args_memory_free){.address = dptr});
+}
+
+CUresult gn_cuMemGetInfo_v2(struct gn_call *c, size_t *free_bytes, size_t *total_bytes)
+{
+    if (!free_bytes || !total_bytes)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct gn_out_memory_info o = {0};
+    CUresult r = gn_ask(c, GN_OP_memory_info, &(struct gn_args_memory_info){0}, &o);
+    if (r)
+        return r;
+    uint64_t used = gn_range_used(c->context->device);
+    *free_bytes = o.free_bytes > used ? o.free_bytes - used : 0;
+    *total_bytes = o.total_bytes;
+    return CUDA_SUCCESS;
 }
 
 CUresult gn_cuMemGetAddressRange_v2(struct gn_call *c, CUdeviceptr *pbase, size_t *psize, CUdeviceptr dptr)

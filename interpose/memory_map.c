@@ -9,7 +9,7 @@
 
 // Guards both maps and their nodes. Taken last; nothing is called under it.
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-static struct gn_region_map device_map, host_map;
+static struct gn_region_map device_map, host_map, kept_map;
 static _Atomic uint64_t last_buffer_id;
 
 static struct gn_region_map *map_of(enum gn_memory_kind kind)
@@ -82,6 +82,8 @@ bool gn_memory_look(uint64_t address, struct gn_memory *copy)
         copy->context = m->context;
         copy->buffer_id = m->buffer_id;
         copy->owner = m->owner;
+        copy->readable = m->readable;
+        copy->writable = m->writable;
         for (int i = 0; i < GN_MEMORY_USERS_MAX; i++)
             atomic_init(&copy->users[i], atomic_load_explicit(&m->users[i], memory_order_relaxed));
     }
@@ -104,13 +106,29 @@ static void note_user(struct gn_memory *m, uint64_t context)
     atomic_store_explicit(&m->users[GN_MEMORY_USERS_MAX - 1], context, memory_order_relaxed);
 }
 
+// With the lock: whether all of the range is device memory that can be touched in one piece. Mappings that lie side by side are one piece.
+static bool device_holds(uint64_t address, uint64_t size_bytes)
+{
+    const struct gn_memory *m = (const struct gn_memory *)gn_region_find(&device_map, address);
+    uint64_t end = address + size_bytes;
+    if (!m || m->kind != GN_MEMORY_MAPPED)
+        return gn_region_find_all(&device_map, address, size_bytes);
+    for (; m && m->kind == GN_MEMORY_MAPPED && m->readable && end >= address;
+         m = (const struct gn_memory *)gn_region_find(&device_map, address)) {
+        address = m->region.start + m->region.size_bytes;
+        if (address >= end)
+            return true;
+    }
+    return false;
+}
+
 enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint64_t context)
 {
     enum gn_memory_where where = GN_WHERE_UNKNOWN;
     pthread_rwlock_rdlock(&lock);
-    if (gn_region_find_all(&device_map, address, size_bytes)) {
+    if (device_holds(address, size_bytes)) {
         where = GN_WHERE_DEVICE;
-    } else if (gn_region_find(&device_map, address)) {
+    } else if (gn_region_find(&device_map, address) || gn_region_find(&kept_map, address)) {
         where = GN_WHERE_ACROSS;
     } else {
         struct gn_memory *m = (struct gn_memory *)gn_region_find_all(&host_map, address, size_bytes);
@@ -124,10 +142,60 @@ enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint
     return where;
 }
 
+int gn_memory_keep_off(struct gn_region *region)
+{
+    pthread_rwlock_wrlock(&lock);
+    int r = gn_region_insert(&kept_map, region);
+    pthread_rwlock_unlock(&lock);
+    return r;
+}
+
+int gn_memory_let_go(struct gn_region *region)
+{
+    pthread_rwlock_wrlock(&lock);
+    int r = gn_region_remove(&kept_map, region);
+    pthread_rwlock_unlock(&lock);
+    return r;
+}
+
+bool gn_memory_kept_off(uint64_t address, uint64_t size_bytes, struct gn_region *copy)
+{
+    pthread_rwlock_rdlock(&lock);
+    const struct gn_region *r = gn_region_find_all(&kept_map, address, size_bytes);
+    if (r)
+        *copy = *r;
+    pthread_rwlock_unlock(&lock);
+    return r;
+}
+
+bool gn_memory_any_mapped(uint64_t address, uint64_t size_bytes)
+{
+    pthread_rwlock_rdlock(&lock);
+    const struct gn_region *r = gn_region_from(&device_map, address);
+    bool any = r && r->start < address + size_bytes;
+    pthread_rwlock_unlock(&lock);
+    return any;
+}
+
+void gn_memory_set_access(uint64_t address, uint64_t size_bytes, CUdevice device, CUmemAccess_flags access)
+{
+    uint64_t bit = (uint64_t)1 << device;
+    pthread_rwlock_wrlock(&lock);
+    struct gn_memory *m = (struct gn_memory *)gn_region_from(&device_map, address);
+    while (m && m->region.start < address + size_bytes) {
+        m->readable = access ? m->readable | bit : m->readable & ~bit;
+        m->writable = access == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? m->writable | bit : m->writable & ~bit;
+        m = (struct gn_memory *)gn_region_from(&device_map, m->region.start + m->region.size_bytes);
+    }
+    pthread_rwlock_unlock(&lock);
+}
+
 bool gn_memory_set_sync(uint64_t address, int sync)
 {
     pthread_rwlock_wrlock(&lock);
     struct gn_memory *m = find(address);
+    if (m && m->kind == GN_MEMORY_MAPPED)
+        m = NULL;
     if (m)
         m->sync_memops = sync;
     pthread_rwlock_unlock(&lock);
@@ -138,4 +206,5 @@ void gn_memory_forked(void)
 {
     pthread_rwlock_init(&lock, NULL);
     gn_reserve_forked();
+    gn_vmm_forked();
 }

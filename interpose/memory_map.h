@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/range.h"
 #include "core/region.h"
 #include "interpose/memory_reserve.h"
 #include "remoting/cuda_types.h"
@@ -14,6 +15,7 @@
 enum gn_memory_kind {
     GN_MEMORY_DEVICE,     // cuMemAlloc
     GN_MEMORY_GLOBAL,     // a variable of a module
+    GN_MEMORY_MAPPED,     // cuMemMap
     GN_MEMORY_PINNED,     // cuMemHostAlloc: the shim's own pages
     GN_MEMORY_REGISTERED, // cuMemHostRegister: the program's pages
 };
@@ -27,8 +29,11 @@ struct gn_memory {
     unsigned flags;  // host memory: as given
     int sync_memops; // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
     uint64_t context, buffer_id;
-    uint64_t owner;                    // global: the module or library
-    struct gn_reservation reservation; // device memory
+    uint64_t owner;                    // global: the module or library; mapped: the allocation
+    uint64_t readable, writable;       // mapped: by which devices, a bit each
+    bool placed;                       // device memory: `block` is in this process's range, not the server's choice
+    struct gn_block block;
+    struct gn_reservation reservation; // device memory that is not placed
     _Atomic uint64_t
         users[GN_MEMORY_USERS_MAX]; // host memory: contexts that copied to or from it without waiting
 };
@@ -58,6 +63,22 @@ enum gn_memory_where {
 // Where size_bytes bytes from `address` lie. A range only partly in pinned memory counts as pageable.
 // `context` is noted as a user of pinned memory unless it is 0.
 enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint64_t context);
+
+// Addresses that belong to devices without being anybody's memory now: nothing lies there that a copy may touch. The node is the caller's.
+int gn_memory_keep_off(struct gn_region *region);
+int gn_memory_let_go(struct gn_region *region);
+// The reservation that holds all of the range, copied; false: none does.
+bool gn_memory_kept_off(uint64_t address, uint64_t size_bytes, struct gn_region *copy);
+
+// Mapped memory (GN_MEMORY_MAPPED): whether any lies in the range; what a device may do to that in the range; what it may do in one.
+bool gn_memory_any_mapped(uint64_t address, uint64_t size_bytes);
+void gn_memory_set_access(uint64_t address, uint64_t size_bytes, CUdevice device, CUmemAccess_flags access);
+static inline CUmemAccess_flags gn_memory_access(const struct gn_memory *m, CUdevice device)
+{
+    return m->kind != GN_MEMORY_MAPPED || m->writable >> device & 1 ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+           : m->readable >> device & 1                              ? CU_MEM_ACCESS_FLAGS_PROT_READ
+                                                                    : CU_MEM_ACCESS_FLAGS_PROT_NONE;
+}
 
 // Sets CU_POINTER_ATTRIBUTE_SYNC_MEMOPS. False: unknown address.
 bool gn_memory_set_sync(uint64_t address, int sync);

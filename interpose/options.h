@@ -20,7 +20,8 @@
     X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
     X(LZ4, "lz4")         /* large payload goes packed where that pays */                                             \
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
-    X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */
+    X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */ \
+    X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */
 
 enum gn_opt_number {
 #define X(symbol, name) GN_OPT_NUMBER_##symbol,

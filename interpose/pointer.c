@@ -47,9 +47,12 @@ static size_t bytes_of(CUpointer_attribute attribute)
 }
 
 // The value for an address in `m`. CUDA_ERROR_INVALID_VALUE, and 0, where this memory has none.
-static CUresult value_of(const struct gn_memory *m, uint64_t address, CUpointer_attribute attribute,
-                         union value *v)
+static CUresult value_of(const struct gn_call *c, const struct gn_memory *m, uint64_t address,
+                         CUpointer_attribute attribute, union value *v)
 {
+    struct gn_region whole = m->region;
+    if (m->kind == GN_MEMORY_MAPPED) // the range is the reservation, the mapping what is mapped in it
+        gn_memory_kept_off(m->region.start, m->region.size_bytes, &whole);
     bool host = gn_memory_is_host(m);
     v->wide = 0; // what follows and is not named is: no IPC, no pools, no managed memory, no peers on the bus
     switch (attribute) {
@@ -65,12 +68,12 @@ static CUresult value_of(const struct gn_memory *m, uint64_t address, CUpointer_
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
     case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: v->wide = m->buffer_id; break;
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: v->number = m->device; break;
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: v->wide = whole.start; break;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: v->wide = whole.size_bytes; break;
     case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: v->wide = m->region.start; break;
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
     case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: v->wide = m->region.size_bytes; break;
     case CU_POINTER_ATTRIBUTE_MAPPED: v->number = 1; break;
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: v->number = CU_MEM_ACCESS_FLAGS_PROT_READWRITE; break;
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: v->number = (int)gn_memory_access(m, c->context ? c->context->device : m->device); break;
     default: break;
     }
     return CUDA_SUCCESS;
@@ -81,13 +84,12 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first bytes of a v
 CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attribute attribute,
                                   CUdeviceptr ptr)
 {
-    (void)c;
     struct gn_memory m;
     union value v;
     size_t size_bytes = bytes_of(attribute);
     if (!data || !size_bytes || !gn_memory_look(ptr, &m))
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = value_of(&m, ptr, attribute, &v);
+    CUresult r = value_of(c, &m, ptr, attribute, &v);
     if (!r)
         memcpy(data, &v, size_bytes);
     return r;
@@ -96,7 +98,6 @@ CUresult gn_cuPointerGetAttribute(struct gn_call *c, void *data, CUpointer_attri
 CUresult gn_cuPointerGetAttributes(struct gn_call *c, unsigned int numAttributes,
                                    CUpointer_attribute *attributes, void **data, CUdeviceptr ptr)
 {
-    (void)c;
     struct gn_memory m;
     if (!numAttributes || !attributes || !data)
         return CUDA_ERROR_INVALID_VALUE;
@@ -107,7 +108,7 @@ CUresult gn_cuPointerGetAttributes(struct gn_call *c, unsigned int numAttributes
     for (unsigned i = 0; i < numAttributes; i++) {
         union value v = {.wide = 0};
         if (known)
-            value_of(&m, ptr, attributes[i], &v); // none: 0, and not an error in this call
+            value_of(c, &m, ptr, attributes[i], &v); // none: 0, and not an error in this call
         else if (attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
             v.number = CU_DEVICE_INVALID;
         memcpy(data[i], &v, bytes_of(attributes[i]));

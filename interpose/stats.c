@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "interpose/genie.h"
+#include "interpose/memory_range.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
 
@@ -112,6 +113,10 @@ static void put_report(FILE *f)
     put_number(f, "process", (uint64_t)getpid());
     put_calls(f);
     put_classes(f);
+    struct gn_range_counts memory;
+    gn_range_count(&memory);
+    fprintf(f, ",\n  \"allocations\": {\"posted\": %llu, \"asked\": %llu, \"credit_bytes\": %llu}",
+            (unsigned long long)memory.placed, (unsigned long long)memory.asked, (unsigned long long)memory.credit_bytes);
     put_number(f, "kernels", SUM(kernels));
     put_number(f, "shim_ns", SUM(time_ns));
     put_number(f, "kept_answers", SUM(kept));

@@ -27,6 +27,7 @@ struct gn_session_events { // called on the receiver's thread, without a lock; m
     void (*host)(void *ctx, uint64_t token, int status);  // run this host function, then gn_session_host_done
     void (*print)(void *ctx, const char *text, size_t size_bytes);
     void (*over)(void *ctx, const char *why);             // the session is over
+    void (*credit)(void *ctx, uint64_t device, uint64_t bytes); // so much more of its memory may be mapped
 };
 
 struct gn_session_config {

@@ -309,6 +309,10 @@ static int small(struct gn_session *s, const struct gn_message *m)
         if (on->print)
             on->print(on->ctx, body, m->size_bytes);
         break;
+    case GN_MESSAGE_CREDIT:
+        if (on->credit)
+            on->credit(on->ctx, m->id, m->value);
+        break;
     case GN_MESSAGE_GOODBYE: session_fail(s, "the server ended the session: %.*s", (int)m->size_bytes, body); break;
     default: break; // an acknowledgement
     }

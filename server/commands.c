@@ -381,6 +381,12 @@ static void release_payload(struct gn_commands *l, const struct frame *f)
         gn_staging_release(l->worker->staging, f->payload.slot);
 }
 
+// Everything but what only keeps the books of memory.
+static bool gives_work(uint16_t op)
+{
+    return op != GN_OP_scope && (op < GN_OP_memory_alloc || op > GN_OP_memory_info);
+}
+
 static int run(struct gn_commands *l, struct frame *f)
 {
     struct gn_worker *w = l->worker;
@@ -399,6 +405,7 @@ static int run(struct gn_commands *l, struct frame *f)
         f->body = body_copy;
         gn_commands_aside(w);
     }
+    w->work += gives_work(f->head.op);
     if (f->head.op != GN_OP_scope)
         gn_use_context(w, w->scope ? w->scope->context : NULL);
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);

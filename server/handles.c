@@ -136,10 +136,10 @@ static void destroy(struct gn_worker *w, enum gn_kind kind, void *object)
         c->cuLibraryUnload(object);
 }
 
-// Libraries and their kernels are the process's, not a context's.
+// Libraries, their kernels and physical memory are the process's, not a context's.
 static uint64_t context_of(const struct gn_worker *w, enum gn_kind kind)
 {
-    bool global = kind == GN_KIND_LIBRARY || kind == GN_KIND_KERNEL || kind == GN_KIND_CONTEXT;
+    bool global = kind == GN_KIND_LIBRARY || kind == GN_KIND_KERNEL || kind == GN_KIND_CONTEXT || kind == GN_KIND_ALLOCATION;
     return global || !w->scope ? 0 : w->scope->id;
 }
 
@@ -225,7 +225,7 @@ CUresult gn_keep_child(struct gn_worker *w, struct gn_request *q, enum gn_kind k
 static void close_slot(struct gn_worker *w, struct gn_handle_slot *slot)
 {
     uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
-    if (gn_handle_kind(id) == GN_KIND_CONTEXT)
+    if (gn_handle_kind(id) == GN_KIND_CONTEXT || gn_handle_kind(id) == GN_KIND_ALLOCATION)
         free(slot->object);
     if (gn_handle_kind(id) == GN_KIND_MODULE || gn_handle_kind(id) == GN_KIND_LIBRARY)
         gn_layouts_forget(w, id);

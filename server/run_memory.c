@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "server/pool.h"
 #include "server/run.h"
 #include "server/run_state.h"
 
@@ -54,7 +55,7 @@ static int grow(struct gn_memory_list *m)
     return 0;
 }
 
-// Makes room for one more, before the driver is asked: what it gave is then never lost.
+// Makes room for one more and charges it, before the driver is asked: what it gave is then never lost.
 static CUresult reserve(struct gn_worker *w, uint64_t size_bytes)
 {
     if (!w->memory && !(w->memory = calloc(1, sizeof *w->memory)))
@@ -62,29 +63,19 @@ static CUresult reserve(struct gn_worker *w, uint64_t size_bytes)
     if (w->memory->count >= GN_ALLOCATIONS_MAX ||
         (2 * (w->memory->count + 1) > w->memory->slot_count && grow(w->memory)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (w->limits.memory_bytes && (w->memory_used_bytes > w->limits.memory_bytes ||
-                                   size_bytes > w->limits.memory_bytes - w->memory_used_bytes))
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    return CUDA_SUCCESS;
+    return gn_memory_charge(w, size_bytes) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-static void tell(struct gn_worker *w)
-{
-    if (w->status)
-        atomic_store_explicit(&w->status->memory_bytes, w->memory_used_bytes, memory_order_relaxed);
-}
-
+// What has been charged already.
 static void add(struct gn_worker *w, uint64_t address, uint64_t size_bytes)
 {
     struct allocation *slot = slot_of(w->memory, address);
     if (slot->address) // the driver gave the same address again: it freed it by itself
-        w->memory_used_bytes -= slot->size_bytes;
+        gn_memory_discharge(w, slot->size_bytes);
     else
         w->memory->count++;
     *slot = (struct allocation){
         .address = address, .size_bytes = size_bytes, .context = w->scope ? w->scope->id : 0};
-    w->memory_used_bytes += size_bytes;
-    tell(w);
 }
 
 // Closes the gap: whatever stands behind it and may stand in it moves up.
@@ -114,14 +105,19 @@ CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const st
 {
     (void)q;
     CUdeviceptr address = 0;
+    uint64_t charge = charged(a->size_bytes);
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
-    CUresult r = reserve(w, charged(a->size_bytes));
+    CUresult r = reserve(w, charge);
+    if (r != CUDA_SUCCESS)
+        return r;
+    r = GN_DRIVER(w, cuMemAlloc_v2, &address, a->size_bytes);
     if (r == CUDA_SUCCESS)
-        r = GN_DRIVER(w, cuMemAlloc_v2, &address, a->size_bytes);
-    if (r == CUDA_SUCCESS)
-        add(w, address, charged(a->size_bytes));
+        add(w, address, charge);
+    else
+        gn_memory_discharge(w, charge);
     o->address = address;
+    gn_pool_missed(w, w->scope->device, a->size_bytes);
     return r;
 }
 
@@ -132,23 +128,27 @@ CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q,
     (void)q;
     CUdeviceptr address = 0;
     size_t pitch = 0;
-    uint64_t least, real;
+    uint64_t least, more;
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
     if (__builtin_mul_overflow(a->width_bytes, a->height, &least))
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult r = reserve(w, charged(least));
-    if (r == CUDA_SUCCESS)
-        r = GN_DRIVER(w, cuMemAllocPitch_v2, &address, &pitch, a->width_bytes, a->height, a->element_bytes);
     if (r != CUDA_SUCCESS)
         return r;
+    r = GN_DRIVER(w, cuMemAllocPitch_v2, &address, &pitch, a->width_bytes, a->height, a->element_bytes);
+    if (r != CUDA_SUCCESS) {
+        gn_memory_discharge(w, charged(least));
+        return r;
+    }
     // The pitch is the driver's to choose: only now it is known what this costs.
-    real = charged(pitch * a->height);
-    if (reserve(w, real) != CUDA_SUCCESS) {
+    more = charged(pitch * a->height) - charged(least);
+    if (!gn_memory_charge(w, more)) {
         GN_DRIVER(w, cuMemFree_v2, address);
+        gn_memory_discharge(w, charged(least));
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    add(w, address, real);
+    add(w, address, charged(least) + more);
     o->address = address;
     o->pitch_bytes = pitch;
     return CUDA_SUCCESS;
@@ -165,9 +165,8 @@ CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const str
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = GN_DRIVER(w, cuMemFree_v2, a->address);
     if (r == CUDA_SUCCESS || r == CUDA_ERROR_INVALID_VALUE) { // the second: it is not there any more
-        w->memory_used_bytes -= slot->size_bytes;
+        gn_memory_discharge(w, slot->size_bytes);
         take_out(w->memory, slot);
-        tell(w);
     }
     return r;
 }
@@ -198,13 +197,12 @@ void gn_memory_forget_context(struct gn_worker *w, uint64_t context)
             continue;
         slot->address = 0;
         if (moved.context == context) {
-            w->memory_used_bytes -= moved.size_bytes;
+            gn_memory_discharge(w, moved.size_bytes);
             m->count--;
         } else {
             *slot_of(m, moved.address) = moved;
         }
     }
-    tell(w);
 }
 
 void gn_memory_close(struct gn_worker *w)
@@ -213,23 +211,41 @@ void gn_memory_close(struct gn_worker *w)
         free(w->memory->slots);
     free(w->memory);
     w->memory = NULL;
-    w->memory_used_bytes = 0;
+    gn_pools_close(w);
+    atomic_store_explicit(&w->memory_used_bytes, 0, memory_order_relaxed);
 }
 
-// A session with a limit sees a device of that size.
-CUresult gn_run_cuMemGetInfo_v2(struct gn_worker *w, struct gn_request *q, const struct gn_args_cuMemGetInfo_v2 *a,
-                                struct gn_out_cuMemGetInfo_v2 *o)
+// A free of memory that the client gives to the next by itself: what was sent before is done before anything that comes after runs.
+CUresult gn_run_memory_barrier(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_barrier *a,
+                               struct gn_out_memory_barrier *o)
+{
+    (void)q, (void)a, (void)o;
+    if (!w->scope)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    if (w->scope->settled_at == w->work)
+        return CUDA_SUCCESS;
+    CUresult r = GN_DRIVER(w, cuCtxSynchronize);
+    if (r == CUDA_SUCCESS)
+        w->scope->settled_at = w->work;
+    return r;
+}
+
+// As if nothing were allocated in the pool's range: the client knows what is. A session with a limit sees a device of that size.
+CUresult gn_run_memory_info(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_info *a,
+                            struct gn_out_memory_info *o)
 {
     (void)q, (void)a;
-    size_t free_bytes = 0, total_bytes = 0;
-    CUresult r = GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes);
-    uint64_t limit = w->limits.memory_bytes;
-    o->free = free_bytes;
-    o->total = total_bytes;
-    if (r || !limit || limit >= total_bytes)
+    struct gn_pool_info info;
+    if (!w->scope)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    CUresult r = gn_pool_info(w, &info);
+    uint64_t limit = w->limits.memory_bytes, used = info.used_bytes - info.pool_bytes;
+    o->free_bytes = info.free_bytes + info.pool_bytes;
+    o->total_bytes = info.total_bytes;
+    if (r || !limit || limit >= info.total_bytes)
         return r;
-    uint64_t left = limit > w->memory_used_bytes ? limit - w->memory_used_bytes : 0;
-    o->total = limit;
-    o->free = left < free_bytes ? left : free_bytes;
+    uint64_t left = limit > used ? limit - used : 0;
+    o->total_bytes = limit;
+    o->free_bytes = left < o->free_bytes ? left : o->free_bytes;
     return r;
 }

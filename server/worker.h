@@ -27,6 +27,7 @@ struct gn_server_context { // the object of a handle of kind context
     CUcontext context;
     CUdevice device;
     bool primary;
+    uint64_t settled_at; // the worker's `work` when all of it was known to be done
     uint32_t retained; // primary: by the client; at the driver it is retained once as long as this object lives
 };
 
@@ -36,7 +37,8 @@ struct gn_worker {
     struct gn_status *status;       // shared with the front door
     struct gn_handle_table handles; // ids of the client -> objects of the driver; object NULL: its creation failed
     struct gn_server_context *scope; // the context of the commands being run, or NULL
-    uint64_t memory_used_bytes;     // device memory of the session, all contexts
+    _Atomic uint64_t memory_used_bytes; // device memory of the session, all contexts (server/pool.h)
+    uint64_t work;                  // commands so far that may have given a device something to do
     struct gn_output *output;       // server/output.h
     struct gn_staging *staging;     // server/staging.h
     struct gn_waiters *waiters;     // server/wait.h
@@ -44,6 +46,7 @@ struct gn_worker {
     struct gn_pulls *pulls;         // server/host.h: what the client has been asked to do or to send
     struct gn_commands *commands;   // server/commands.h
     struct gn_memory_list *memory;  // server/run_memory.c: the session's allocations
+    struct gn_pools *pools;         // server/pool.h: ranges that the client allocates from
     struct gn_images *images;       // server/run_image.c: images being uploaded
     struct gn_run_state *run;       // server/handles.c: results on their way to a reply, parameter layouts
 };

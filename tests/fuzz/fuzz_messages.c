@@ -89,9 +89,9 @@ static void ask_some(const struct host_memory *m)
     int32_t code;
     for (int i = 0; i < ASKS && !gn_session_over(session); i++) {
         if (i % 3 == 0) {
-            struct gn_args_cuMemGetInfo_v2 a = {0};
-            struct gn_out_cuMemGetInfo_v2 o;
-            gn_session_ask(session, 0, GN_OP_cuMemGetInfo_v2, &a, &o, &code, &latched);
+            struct gn_args_memory_info a = {0};
+            struct gn_out_memory_info o;
+            gn_session_ask(session, 0, GN_OP_memory_info, &a, &o, &code, &latched);
         } else if (i % 3 == 1) {
             struct gn_args_module_get_function a = {.name = "f", .name_bytes = 1};
             struct gn_out_module_get_function o;

@@ -13,6 +13,7 @@
 
 #include "tests/mock/mock_options.h"
 #include "tests/mock/mock_range.h"
+#include "tests/mock/mock_space.h"
 
 #define PAGE_BYTES UINT64_C(4096)
 
@@ -73,6 +74,17 @@ static struct arena *arena_of(uint64_t address)
 
 uint64_t mock_arena_free_bytes(unsigned device) { return arenas[device].size_bytes - arenas[device].used_bytes; }
 
+int mock_arena_charge(unsigned device, uint64_t size_bytes)
+{
+    struct arena *a = &arenas[device];
+    if (size_bytes > a->size_bytes - a->used_bytes)
+        return -ENOMEM;
+    a->used_bytes += size_bytes; // the driver's lock guards it
+    return 0;
+}
+
+void mock_arena_uncharge(unsigned device, uint64_t size_bytes) { arenas[device].used_bytes -= size_bytes; }
+
 int mock_arena_alloc(unsigned device, uint64_t size_bytes, uint64_t owner, unsigned flags, uint64_t *address)
 {
     struct arena *a = &arenas[device];
@@ -83,7 +95,8 @@ int mock_arena_alloc(unsigned device, uint64_t size_bytes, uint64_t owner, unsig
     if (!used)
         return -ENOMEM;
     pthread_rwlock_wrlock(&trees);
-    struct mock_range *hole = mock_ranges_first_fit(&a->ranges, span);
+    // Mapped memory (mock_space.h) is taken from the same device, though not from this range.
+    struct mock_range *hole = span <= a->size_bytes - a->used_bytes ? mock_ranges_first_fit(&a->ranges, span) : NULL;
     if (!hole) {
         pthread_rwlock_unlock(&trees);
         free(used);
@@ -274,9 +287,10 @@ int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info)
     int device;
     struct mock_range *range = find(address, &device);
     if (range)
-        *info = (struct mock_memory_info){range->start, range->size_bytes, device,            range->owner,
-                                          range->flags, range->serial,     range->sync_memops};
-    return range ? 0 : -EFAULT;
+        *info = (struct mock_memory_info){.start = range->start, .size_bytes = range->size_bytes, .device = device,
+                                          .owner = range->owner, .flags = range->flags, .serial = range->serial,
+                                          .sync_memops = range->sync_memops};
+    return range ? 0 : device < 0 ? mock_space_find(address, info) : -EFAULT;
 }
 
 int mock_memory_find(uint64_t address, struct mock_memory_info *info)
@@ -293,7 +307,7 @@ int mock_memory_check(uint64_t address, uint64_t size_bytes, struct mock_memory_
     return r ? r : size_bytes <= info->size_bytes - (address - info->start) ? 0 : -EFAULT;
 }
 
-bool mock_memory_is_device(uint64_t address) { return arena_of(address) != NULL; }
+bool mock_memory_is_device(uint64_t address) { return arena_of(address) || mock_space_holds(address); }
 
 int mock_memory_set_sync(uint64_t address, bool sync)
 {

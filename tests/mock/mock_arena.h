@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/mock/mock_options.h"
+
 enum {
-    MOCK_ALLOC_ALIGN = 256, // what cuMemAlloc promises
+    MOCK_ALLOC_ALIGN = 512, // 256 is what cuMemAlloc promises, 512 what it keeps: textures are bound to its memory
     MOCK_PITCH_ALIGN = 512,
 };
 
@@ -25,16 +27,27 @@ struct mock_memory_info {  // a copy: stays true until the range is freed
     unsigned flags;        // MOCK_HOST_*
     uint64_t serial;
     bool sync_memops;
+    uint64_t access;       // MOCK_MAPPED: two bits a device, CUmemAccess_flags
 };
 
 enum {
     MOCK_HOST_REGISTERED = 1 << 16, // by cuMemHostRegister; the low bits are the CUDA flags
     MOCK_INTERNAL = 1 << 17,        // a module's variables: not the program's to free
+    MOCK_MAPPED = 1 << 18,          // by cuMemMap (mock_space.h): no context's, and only for devices that were given access
 };
+
+// What a device may do in a range: CUmemAccess_flags.
+static inline unsigned mock_memory_access(const struct mock_memory_info *info, unsigned device)
+{
+    return info->flags & MOCK_MAPPED ? (unsigned)(info->access >> 2 * device) & 3 : 3;
+}
 
 // Reserves a device's range. 0 or -ENOMEM.
 int mock_arena_open(unsigned device, uint64_t size_bytes);
 uint64_t mock_arena_free_bytes(unsigned device);
+// Takes memory of the device that lies elsewhere (mock_space.h) from what is free. 0 or -ENOMEM.
+int mock_arena_charge(unsigned device, uint64_t size_bytes);
+void mock_arena_uncharge(unsigned device, uint64_t size_bytes);
 
 // 0 and *address; -ENOMEM: no space in one piece.
 int mock_arena_alloc(unsigned device, uint64_t size_bytes, uint64_t owner, unsigned flags, uint64_t *address);
@@ -57,7 +70,7 @@ int mock_memory_find(uint64_t address, struct mock_memory_info *info);
 int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info);
 // Does [address, +size) lie inside one range? 0 and *info, or -EFAULT.
 int mock_memory_check(uint64_t address, uint64_t size_bytes, struct mock_memory_info *info);
-bool mock_memory_is_device(uint64_t address); // in some device's reserved range, in use or not
+bool mock_memory_is_device(uint64_t address); // in some device's range or in a reservation, in use or not
 int mock_memory_set_sync(uint64_t address, bool sync);
 
 #endif

@@ -49,6 +49,7 @@ CUresult mock_box_check(struct mock_box *b, struct mock_extent e, enum mock_expe
         return CUDA_ERROR_INVALID_VALUE;
     b->device = -1;
     b->place = MOCK_PLACE_PAGEABLE;
+    b->is_read_only = false;
     if (mock_memory_find_locked(b->address, &info)) {
         // Freed or never allocated device memory, or plain host memory where a device address is due.
         if (mock_memory_is_device(b->address) || expect == MOCK_EXPECT_DEVICE)
@@ -61,6 +62,12 @@ CUresult mock_box_check(struct mock_box *b, struct mock_extent e, enum mock_expe
     }
     if (reach > info.size_bytes - (b->address - info.start))
         return CUDA_ERROR_INVALID_VALUE;
+    if (info.flags & MOCK_MAPPED) { // a copy runs on the context's device or on the memory's
+        unsigned access = mock_memory_access(&info, mock_context_here()->device) | mock_memory_access(&info, (unsigned)info.device);
+        if (!access)
+            return CUDA_ERROR_INVALID_VALUE;
+        b->is_read_only = access != CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+    }
     b->device = info.device;
     b->place = info.device < 0 ? MOCK_PLACE_PINNED : MOCK_PLACE_DEVICE;
     return CUDA_SUCCESS;
@@ -124,6 +131,8 @@ static CUresult copy_now(struct mock_turn *turn, const struct mock_box *dst, con
 
 static CUresult submit_copy(struct mock_stream *s, struct mock_box dst, struct mock_box src, struct mock_extent e, bool is_async)
 {
+    if (dst.is_read_only)
+        return CUDA_ERROR_INVALID_VALUE;
     flatten(&dst, &src, &e);
     struct mock_turn turn;
     size_t bytes = e.width * e.height * e.depth;

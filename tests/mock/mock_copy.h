@@ -16,6 +16,7 @@ struct mock_box {              // rows of one side
     size_t pitch, slice;       // bytes from row to row, from slice to slice
     enum mock_place place;
     int device;                // -1: host
+    bool is_read_only; // mapped so (cuMemSetAccess)
 };
 
 struct mock_extent {

@@ -112,6 +112,7 @@ CUresult mock_cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevice 
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: *pi = shape->sm_shared_bytes; break;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *pi = shape->block_shared_bytes; break;
     case CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK: *pi = shape->reserved_shared_bytes; break;
+    case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED: *pi = !mock.options.novmm; break;
     case CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH: *pi = shape->cluster_blocks > 1; break;
     default:
         *pi = 0;

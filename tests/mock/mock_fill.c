@@ -65,6 +65,8 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
         return CUDA_ERROR_INVALID_VALUE;
     struct mock_box box = {.address = dst, .pitch = pitch};
     r = mock_box_check(&box, e, MOCK_EXPECT_DEVICE);
+    if (r == CUDA_SUCCESS && box.is_read_only)
+        r = CUDA_ERROR_INVALID_VALUE;
     if (r != CUDA_SUCCESS)
         return r;
     // Asynchronous even without the name, unless the target is host memory.

@@ -34,8 +34,13 @@ static int lookup(void *at, uint64_t address, bool write, uint64_t *start, uint6
     if (r)
         return r;
     // A context has its own address space; pinned memory is mapped in all of them.
-    if (info.device >= 0 && ((unsigned)info.device != c->device || info.owner != c->id))
+    if (info.flags & MOCK_MAPPED) {
+        unsigned access = mock_memory_access(&info, c->device);
+        if (!access || (write && access != CU_MEM_ACCESS_FLAGS_PROT_READWRITE))
+            return -EFAULT;
+    } else if (info.device >= 0 && ((unsigned)info.device != c->device || info.owner != c->id)) {
         return -EFAULT;
+    }
     if (write && info.device < 0 && info.flags & MOCK_HOST_REGISTERED && info.flags & CU_MEMHOSTREGISTER_READ_ONLY)
         return -EFAULT;
     *start = info.start;

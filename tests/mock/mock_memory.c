@@ -6,6 +6,7 @@
 #include "tests/mock/mock_arena.h"
 #include "tests/mock/mock_limits.h"
 #include "tests/mock/mock_sched.h"
+#include "tests/mock/mock_space.h"
 #include "tests/mock/mock_state.h"
 
 static uint64_t host(const void *p) { return (uint64_t)(uintptr_t)p; }
@@ -65,8 +66,13 @@ CUresult mock_cuMemGetInfo_v2(size_t *free, size_t *total)
 CUresult mock_cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr dptr)
 {
     struct mock_memory_info info;
-    if (mock_memory_find(dptr, &info))
+    struct mock_mapping_info mapping;
+    if (!mock_space_look(dptr, &mapping)) {
+        info.start = mapping.start;
+        info.size_bytes = mapping.size_bytes;
+    } else if (mock_memory_find(dptr, &info)) {
         return CUDA_ERROR_NOT_FOUND;
+    }
     if (pbase)
         *pbase = info.start;
     if (psize)

@@ -136,6 +136,8 @@ static int set_leaks(struct parser *p, const char *v) { return choice(p, v, "0",
 
 static int set_verbose(struct parser *p, const char *v) { return choice(p, v, "0", "1", &p->options->verbose); }
 
+static int set_novmm(struct parser *p, const char *v) { return choice(p, v, "0", "1", &p->options->novmm); }
+
 static int set_hang(struct parser *p, const char *v)
 {
     return number(p, v, 1, UINT64_MAX, false, &p->options->hang_launch);
@@ -192,6 +194,7 @@ static const struct key {
     {"threads", set_threads}, {"exec", set_exec}, {"sass", set_sass}, {"kernel_us", set_kernel_us},
     {"copy_gbps", set_copy_gbps}, {"fail", set_fail}, {"hang", set_hang}, {"fall_off", set_fall_off},
     {"leaks", set_leaks},     {"log", set_log},   {"stamp", set_stamp}, {"verbose", set_verbose},
+    {"novmm", set_novmm},
 };
 
 static int pair(struct parser *p, char *text)
@@ -205,7 +208,7 @@ static int pair(struct parser *p, char *text)
         if (!strcmp(keys[i].name, text))
             return keys[i].set(p, value);
     return refuse(p, "no such key (devices, mem, sms, sm, threads, exec, sass, kernel_us, copy_gbps, fail, hang, "
-                     "fall_off, leaks, log, stamp, verbose)");
+                     "fall_off, leaks, log, stamp, verbose, novmm)");
 }
 
 static void defaults(struct mock_options *o)

@@ -26,6 +26,7 @@ struct mock_options {
     double copy_bytes_per_ns;   // 0: as long as it takes
     bool is_virtual;            // either of the two is set: streams keep virtual clocks
     bool exec, sass_skip, leaks, verbose;
+    bool novmm;                 // a driver without virtual memory management
     uint64_t hang_launch, fall_off_call; // 0: never
     struct mock_fault faults[MOCK_FAULTS_MAX];
     unsigned fault_count;

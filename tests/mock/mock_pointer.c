@@ -5,12 +5,36 @@
 
 #include "api_mock.h"
 #include "tests/mock/mock_arena.h"
+#include "tests/mock/mock_space.h"
 #include "tests/mock/mock_state.h"
+
+// What an address in mapped memory says otherwise: the range is the reservation's.
+static bool answer_mapped(void *data, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+    struct mock_mapping_info m;
+    const struct mock_context *c = mock_context_current();
+    if (mock_space_look(ptr, &m))
+        return false;
+    switch (attribute) {
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: *(unsigned long long *)data = m.serial; return true;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *(uint64_t *)data = m.reservation_start; return true;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *(size_t *)data = m.reservation_bytes; return true;
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: *(uint64_t *)data = m.start; return true;
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: *(size_t *)data = m.size_bytes; return true;
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+        *(CUmemAccess_flags *)data = (CUmemAccess_flags)m.access[c ? c->device : m.physical->device];
+        return true;
+    default: return false;
+    }
+}
 
 // Writes the answer for an address of which `info` tells (NULL: an address that CUDA does not know).
 static CUresult answer(void *data, CUpointer_attribute attribute, CUdeviceptr ptr, const struct mock_memory_info *info)
 {
     bool device = info->device >= 0;
+    if (info->flags & MOCK_MAPPED && answer_mapped(data, attribute, ptr))
+        return CUDA_SUCCESS;
     switch (attribute) {
     case CU_POINTER_ATTRIBUTE_CONTEXT: memcpy(data, &info->owner, sizeof info->owner); break;
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
@@ -96,7 +120,8 @@ CUresult mock_cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attri
 CUresult mock_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
 {
     struct mock_memory_info info;
-    if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || mock_memory_find(ptr, &info) || info.device < 0)
+    if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || mock_memory_find(ptr, &info) || info.device < 0 ||
+        info.flags & MOCK_MAPPED)
         return CUDA_ERROR_INVALID_VALUE;
     mock_memory_set_sync(ptr, *(const unsigned *)value != 0);
     return CUDA_SUCCESS;

@@ -307,6 +307,14 @@ static void message_samples(void **state)
     m = counters;
     m.kind = GN_MESSAGE_GOODBYE, m.code = 999, m.size_bytes = 18;
     one_message("goodbye", m, "an unknown command");
+    one_message("credit",
+                (struct gn_message){.kind = GN_MESSAGE_CREDIT,
+                                    .id = 1,
+                                    .value = 32 << 20,
+                                    .acked_bytes = 296,
+                                    .freed_small = 2,
+                                    .freed_large = 1},
+                NULL);
 }
 
 static void control_samples(void **state)

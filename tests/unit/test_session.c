@@ -123,7 +123,7 @@ static int answer_sync(struct server *s, uint16_t op, const uint8_t *body, size_
         m.size_bytes = 0xfffffff0;
     if (s->lie)
         return write_all(s->link, &m, sizeof m);
-    if (op == GN_OP_cuMemGetInfo_v2) {
+    if (op == GN_OP_memory_info) {
         uint64_t out[2] = {11, 22};
         m.size_bytes = sizeof out;
         return answer(s, m, out);
@@ -223,12 +223,12 @@ static void stop(struct server *s, struct gn_session *session)
 
 static int ask_info(struct gn_session *session, uint64_t *free_bytes)
 {
-    struct gn_args_cuMemGetInfo_v2 a = {0};
-    struct gn_out_cuMemGetInfo_v2 o = {0};
+    struct gn_args_memory_info a = {0};
+    struct gn_out_memory_info o = {0};
     struct gn_latched latched;
     int32_t code = -1;
-    int error = gn_session_ask(session, 0, GN_OP_cuMemGetInfo_v2, &a, &o, &code, &latched);
-    *free_bytes = o.free;
+    int error = gn_session_ask(session, 0, GN_OP_memory_info, &a, &o, &code, &latched);
+    *free_bytes = o.free_bytes;
     return error ? error : code;
 }
 

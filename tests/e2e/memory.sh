@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Device memory: allocations in order with the device's work, what memory info says, small devices to their last block (memory.c), virtual memory
+# management (mapped.c); with addresses and memory granted in advance and without, on drivers that cannot map, and with a limit on the session.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[ "$variant" = release ] || export E2E_TRIES=10
+bin=$b/tests/e2e
+
+serve
+for opt in all -alloc -post -shm -all; do
+    GENIE_OPT=$opt check "memory: as locally with $opt" same 120 "memory.$opt" "$bin/memory"
+    GENIE_OPT=$opt check "mapped: as locally with $opt" same 120 "mapped.$opt" "$bin/mapped"
+done
+no_round_trips() {
+    local opt stats=$lib_scratch/stats.json posted
+    for opt in all -alloc; do
+        GENIE_OPT=$opt GENIE_STATS=$stats.$opt remotely timeout 60 "$b/launch_path" >/dev/null || return 1
+        grep allocations "$stats.$opt"
+    done
+    posted=$(stat_of "$stats.all" allocations.posted)
+    [ "$posted" -gt 100 ] && [ "$(stat_of "$stats.all" allocations.asked)" -le 1 ] &&
+        [ "$(stat_of "$stats.-alloc" allocations.posted)" -eq 0 ] && [ "$(stat_of "$stats.-alloc" allocations.asked)" -ge "$posted" ]
+}
+check "allocations within the credit are not asked for" no_round_trips
+stop_server "$server_pid"
+
+# Each with a server of its own: the device is the server's. Locally the same GENIE_MOCK holds.
+for mock in novmm=1 mem=64M mem=64M,novmm=1 mem=4M; do
+    export GENIE_MOCK=$mock
+    serve "unix:$lib_scratch/$mock"
+    case $mock in
+    mem=*) arguments=$(echo "$mock" | tr -cd '0-9M,' | sed 's/M.*//') ;;
+    *) arguments= ;;
+    esac
+    # shellcheck disable=SC2086
+    check "memory: as locally with $mock" same 120 "memory.$mock" "$bin/memory" $arguments
+    stop_server "$server_pid"
+done
+unset GENIE_MOCK
+
+printf '[server]\nlog = "warn"\n[limits]\nmemory = "64MiB"\n' >"$lib_scratch/server.toml"
+serve "unix:$lib_scratch/limited" --config "$lib_scratch/server.toml"
+limited() {
+    GENIE_OPT=-alloc remotely timeout 60 "$bin/memory" 64 >"$lib_scratch/limited.local" || { cat "$lib_scratch/limited.local"; return 1; }
+    remotely timeout 60 "$bin/memory" 64 >"$lib_scratch/limited.remote" || { cat "$lib_scratch/limited.remote"; return 1; }
+    diff "$lib_scratch/limited.local" "$lib_scratch/limited.remote"
+}
+check "a limit is a device of that size" limited
+tap_end
