@@ -16,6 +16,7 @@
 
 enum {
     EMPTY_BYTES_MAX = 64 << 20,  // mapped and not touched: what steady programs allocate and free at a time
+    FIRST_BYTES_MAX = 64 << 20,  // a larger first allocation is asked for: the server would have to make all of it before it answers
     PITCH_BYTES_MAX = 64 << 10,
 };
 #define RANGE_BYTES_MAX ((uint64_t)1 << 46) // a range that a process can have beside itself
@@ -115,7 +116,8 @@ static CUresult range_of(struct gn_call *c, uint64_t want_bytes, struct device_r
 {
     CUdevice device = c->context->device;
     *range = atomic_load_explicit(&ranges[device], memory_order_acquire);
-    if (*range || atomic_load_explicit(&refused[device], memory_order_relaxed) || !gn_options_on(GN_OPT_ALLOC))
+    if (*range || atomic_load_explicit(&refused[device], memory_order_relaxed) || !gn_options_on(GN_OPT_ALLOC) ||
+        want_bytes > FIRST_BYTES_MAX)
         return CUDA_SUCCESS;
     CUresult r = CUDA_SUCCESS;
     pthread_mutex_lock(&agreeing);

@@ -17,6 +17,7 @@
 enum {
     GRANULE_BYTES = 2 << 20,       // the granularity of every known device; a driver that has a larger one gets no range
     CREDIT_FIRST_BYTES = 16 << 20, // made while the client waits: some granules take well below a millisecond
+    CREDIT_FIRST_BYTES_MAX = 64 << 20, // for a first allocation that is larger
     CREDIT_MAX_BYTES = 512 << 20,  // unused at most: what other sessions on the device may miss
     MEMORY_SHARE = 16,             // nor more than this part of the device, and so much is left free for modules and local memory
 };
@@ -299,7 +300,10 @@ static CUresult answer_range(struct gn_worker *w, struct pool *p, uint64_t want_
         p->pitch_bytes = pitch_rule(w);
     uint64_t total = w->limits.memory_bytes && w->limits.memory_bytes < total_bytes ? w->limits.memory_bytes : total_bytes;
     uint64_t most = total / MEMORY_SHARE < CREDIT_MAX_BYTES ? total / MEMORY_SHARE : CREDIT_MAX_BYTES;
-    uint64_t first = want_bytes > CREDIT_FIRST_BYTES ? want_bytes + GRANULE_BYTES : CREDIT_FIRST_BYTES, spare = spare_bytes(w);
+    uint64_t first = want_bytes <= CREDIT_FIRST_BYTES       ? CREDIT_FIRST_BYTES
+                     : want_bytes <= CREDIT_FIRST_BYTES_MAX ? want_bytes + GRANULE_BYTES
+                                                            : CREDIT_FIRST_BYTES_MAX;
+    uint64_t spare = spare_bytes(w);
     p->unused_bytes_max = most / GRANULE_BYTES * GRANULE_BYTES;
     first = first < p->unused_bytes_max ? first : p->unused_bytes_max;
     p->target_bytes = first;

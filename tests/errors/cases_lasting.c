@@ -11,7 +11,8 @@ static void faults(struct table *t)
     CASE("a store to an address of nothing", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, DOCUMENTED, "CUresult", poke_at(f, 0x500000000000));
     CASE("a store to a low address", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, DOCUMENTED, "CUresult", poke_at(f, 0x10));
     CASE("a load from address 0", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, DOCUMENTED, "CUresult", fault(f, LOW_LOAD));
-    CASE("a store to freed memory", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, ASSUMED, "a driver may keep the page mapped", poke_at(f, f->freed));
+    CASE("a store to freed memory", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, ASSUMED, "a driver may keep some of it mapped",
+         poke_at(f, f->freed + FREED_BYTES / 2));
     CASE("a store to pageable memory", CUDA_ERROR_ILLEGAL_ADDRESS, LASTING, ASSUMED, "without HMM or ATS",
          poke_at(f, (CUdeviceptr)(uintptr_t)f->host));
     CASE("a misaligned store", CUDA_ERROR_MISALIGNED_ADDRESS, LASTING, DOCUMENTED, "CUresult", fault(f, MISALIGNED));

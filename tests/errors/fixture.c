@@ -114,7 +114,7 @@ static void open_live(struct fixture *f)
 
 static void open_dead(struct fixture *f)
 {
-    MUST(cuMemAlloc(&f->freed, MEMORY_BYTES));
+    MUST(cuMemAlloc(&f->freed, FREED_BYTES));
     MUST(cuMemFree(f->freed));
     MUST(cuStreamCreate(&f->dead_stream, 0));
     MUST(cuStreamDestroy(f->dead_stream));

@@ -52,7 +52,11 @@ struct error_case {
     int line;
 };
 
-enum { MEMORY_BYTES = 4096, HOST_BYTES = 2 * MEMORY_BYTES };
+enum {
+    MEMORY_BYTES = 4096,
+    HOST_BYTES = 2 * MEMORY_BYTES,
+    FREED_BYTES = 160 << 20, // so much that nobody keeps all of it mapped for the next allocation
+};
 
 struct outputs { // where calls write: one place each, so that what was written is seen
     CUdeviceptr address, address2;
@@ -77,7 +81,7 @@ struct outputs { // where calls write: one place each, so that what was written 
 struct fixture {
     CUdevice device;
     CUcontext context, elsewhere, dead_context; // elsewhere: of the same device
-    CUdeviceptr memory, freed, their_memory;    // MEMORY_BYTES each
+    CUdeviceptr memory, freed, their_memory;    // MEMORY_BYTES each, FREED_BYTES
     CUstream stream, dead_stream, their_stream; // non-blocking
     CUevent event, unrecorded, untimed, dead_event, their_event; // event, untimed: recorded and over
     CUmodule module, dead_module;
