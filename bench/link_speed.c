@@ -31,7 +31,8 @@ enum {
     STREAM_BYTES = 64 << 20,
     ROUNDS_MAX = 99,
     SHM_BYTES = 2 << 20,
-    NAP_US = 2000, // far longer than any spin
+    LOOK_NS = 30000,
+    NAP_US = 2000, // far longer than any look
 };
 
 enum order { ORDER_PING, ORDER_STREAM, ORDER_BURST, ORDER_END };
@@ -95,6 +96,7 @@ static struct gn_link *open_end(enum kind kind, int fd, int memory, bool is_serv
     int error = kind == KIND_SHM ? gn_link_shm_new(&l, fd, memory, SHM_BYTES, is_server) : gn_link_open(&l, fd, kind == KIND_PLAIN, &fell_back);
     if (error || fell_back)
         die(kind_names[kind], error ? -error : fell_back);
+    l->look_ns = LOOK_NS;
     return l;
 }
 

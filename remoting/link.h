@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A link carries bytes both ways between two peers. Three kinds: io_uring, plain sockets where io_uring is refused, and in-process for tests.
+// A link carries bytes both ways between two peers. Kinds: io_uring, plain sockets where io_uring is
+// refused, shared memory with a peer on the same machine, and in-process for tests.
 #ifndef GN_REMOTING_LINK_H
 #define GN_REMOTING_LINK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,8 +17,9 @@ struct gn_link;
 
 // One thread may send while another receives; two may not send, or receive, at once: that is the session's business.
 struct gn_link_ops {
-    bool looks;       // recv with wait = 1 looks by itself before it sleeps
-    const char *name; // "io_uring", "plain", "in-process"
+    bool direct;      // send with wait = 0 only copies, and wakes a peer that sleeps: fit for the thread of each command, with a lock held
+    bool looks;       // recv with wait = 1 looks by itself before it sleeps, for look_ns
+    const char *name; // "io_uring", "plain", "shared memory", "in-process"
     // Sends some of the bytes, at least one; blocks until it can. wait = 0: -EAGAIN when it cannot now. -EPIPE, -ECONNRESET, ...: the
     // link is dead.
     ssize_t (*send)(struct gn_link *link, const struct iovec *pieces, int count, int wait);
@@ -37,6 +40,8 @@ struct gn_link_ops {
 
 struct gn_link {
     const struct gn_link_ops *ops;
+    uint32_t look_ns; // of links that look by themselves, 0 in the beginning: set before the first recv
+    _Atomic uint64_t looks, look_hits;
 };
 
 // Addresses: "host:port", "[v6]:port", "unix:/path". Connects, or returns -errno with a sentence in `why` (at least 256 bytes).

@@ -16,7 +16,6 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +30,13 @@
 #include "remoting/link_parts.h"
 
 enum {
+    CACHE_LINE_BYTES = 64,
     LINE_BYTES = 128,         // two cache lines: the processor fetches them in pairs
     HEADER_BYTES = 4096,      // the positions have a page of their own
     STEP_BYTES = 64 << 10,    // so much is copied before the peer learns of it: both ends copy at the same time
+    LITTLE_BYTES = 1024,      // what is sent without further ado
+    AHEAD_BYTES = 4096,       // how far ahead cache lines are asked for: beyond what the receiver's processor fetches by itself behind what it reads
     NAP_NS = 20 * 1000 * 1000,
-    SPIN_NS = 30 * 1000,      // three sleeps and wake-ups cost as much
     SPIN_FAILURES_MAX = 3,    // spins in a row without success: the peer is busy, or has no processor while we have one. Then only every second,
     SPIN_SKIP_MAX = 64,       // fourth ... so manyth is tried
     LOOK_NS = 200,            // a server looks so often only: each look takes cache lines from the client that writes them
@@ -74,7 +75,6 @@ struct shm {
     size_t taken_bytes;     // by the last receive
     unsigned spin_failures, spin_skip, spin_skipped; // of the receiver
     bool is_server;
-    bool may_spin;          // there is another processor for the peer
     bool fences;            // of the server: passes the client's fences. Of the client: the server does
     _Atomic bool over;      // shut here, or the peer has hung up
     _Atomic bool broken;    // the peer's position is an impossible one: both directions end with -EPROTO
@@ -195,12 +195,18 @@ static size_t take(struct shm *l, const struct iovec *pieces, int count, size_t 
     return done;
 }
 
+static void count(_Atomic uint64_t *counter) // one thread at a time receives
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 // Looks for bytes for a while. Whether there are some (or nonsense).
 static bool spin(struct shm *l)
 {
-    if (!l->may_spin || (l->spin_failures >= SPIN_FAILURES_MAX && ++l->spin_skipped < l->spin_skip))
+    if (!l->link.look_ns || (l->spin_failures >= SPIN_FAILURES_MAX && ++l->spin_skipped < l->spin_skip))
         return false;
     uint64_t between = !l->is_server ? 0 : l->taken_bytes > GATHER_BYTES ? GATHER_NS : LOOK_NS;
+    count(&l->link.looks);
     uint64_t begin = now_ns(), look = begin + between, now = begin;
     do {
         for (int i = 0; i < 4; i++)
@@ -211,9 +217,10 @@ static bool spin(struct shm *l)
         look = now + between;
         if (readable(l)) {
             l->spin_failures = l->spin_skip = 0;
+            count(&l->link.look_hits);
             return true;
         }
-    } while (now - begin < SPIN_NS && !atomic_load_explicit(&l->over, memory_order_relaxed));
+    } while (now - begin < l->link.look_ns && !atomic_load_explicit(&l->over, memory_order_relaxed));
     if (++l->spin_failures >= SPIN_FAILURES_MAX && l->spin_skip < SPIN_SKIP_MAX)
         l->spin_skip = l->spin_skip ? 2 * l->spin_skip : 2;
     l->spin_skipped = 0;
@@ -327,10 +334,28 @@ static void sleep_for_room(struct shm *l)
         atomic_store(&l->over, true);
 }
 
+// A command or two that fit in one piece where the last ended: the path of every launch. The lines to be written some sends later are with the
+// receiver's processor since the last lap, and are asked for now; waiting for them would cost twice as much as all the rest.
+static bool put_little(struct shm *l, const struct iovec *piece)
+{
+    struct half *out = &l->out;
+    uint64_t offset = out->position & (l->ring_bytes - 1), used = out->position - out->peer;
+    if (piece->iov_len > LITTLE_BYTES || piece->iov_len > l->ring_bytes - offset || used > l->ring_bytes - LITTLE_BYTES - AHEAD_BYTES)
+        return false;
+    memcpy(out->bytes + offset, piece->iov_base, piece->iov_len);
+    out->position += piece->iov_len;
+    tell(l);
+    for (size_t at = 0; at < piece->iov_len; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(out->bytes + ((out->position + AHEAD_BYTES + at) & (l->ring_bytes - 1)), 1);
+    return true;
+}
+
 static ssize_t shm_send(struct gn_link *link, const struct iovec *pieces, int count, int wait)
 {
     struct shm *l = self(link);
     size_t wanted = 0;
+    if (count == 1 && !atomic_load_explicit(&l->over, memory_order_acquire) && put_little(l, pieces))
+        return (ssize_t)pieces->iov_len;
     for (int i = 0; i < count; i++)
         wanted += pieces[i].iov_len;
     for (bool again = false;; again = true) {
@@ -379,6 +404,7 @@ static void shm_abandon(struct gn_link *link)
 }
 
 static const struct gn_link_ops shm_ops = {
+    .direct = true,
     .looks = true,
     .name = "shared memory",
     .send = shm_send,
@@ -432,12 +458,6 @@ static bool is_sealed(int memory, uint64_t ring_bytes)
            st.st_size == (off_t)total_bytes(ring_bytes);
 }
 
-static bool several_processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) > 1; // more than a set holds: an error
-}
-
 int gn_link_shm_new(struct gn_link **link, int socket, int memory, uint64_t ring_bytes, bool is_server)
 {
     if (!is_sealed(memory, ring_bytes))
@@ -450,7 +470,6 @@ int gn_link_shm_new(struct gn_link **link, int socket, int memory, uint64_t ring
     l->fd = socket;
     l->ring_bytes = ring_bytes;
     l->memory_bytes = total_bytes(ring_bytes);
-    l->may_spin = several_processors();
     l->is_server = is_server;
     l->memory = mmap(NULL, l->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     if (l->memory == MAP_FAILED) {

@@ -70,8 +70,12 @@ static ssize_t sleep_for(struct gn_spin *spin, struct gn_link *link, const struc
 
 ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)
 {
-    if (link->ops->looks)
-        return link->ops->recv(link, pieces, count_of_pieces, 1);
+    if (link->ops->looks) {
+        ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 1);
+        atomic_store_explicit(&spin->looks, atomic_load_explicit(&link->looks, memory_order_relaxed), memory_order_relaxed);
+        atomic_store_explicit(&spin->hits, atomic_load_explicit(&link->look_hits, memory_order_relaxed), memory_order_relaxed);
+        return n;
+    }
     if (!is_worth_it(spin))
         return sleep_for(spin, link, pieces, count_of_pieces);
     ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 0);

@@ -603,6 +603,7 @@ int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_l
     l->ring_bytes = ring_bytes;
     l->last = &l->first;
     gn_spin_init(&l->spin, w->limits.spin_us * 1000);
+    link->look_ns = l->spin.limit_ns;
     l->threads = 1;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);

@@ -30,16 +30,17 @@ struct kind {
     const struct gn_link_faults *faults; // in-process
     bool memory;
     uint64_t shm_bytes; // shared memory: of a ring
+    uint32_t look_ns;
 };
 
 static const struct gn_link_faults cut = {.split_seed = 11, .split_bytes_max = 23};
 static const struct kind kinds[] = {
-    {"io_uring", 0, NULL, false, 0},
-    {"plain", 1, NULL, false, 0},
-    {"in-process", 0, NULL, true, 0},
-    {"in-process, cut", 0, &cut, true, 0},
-    {"shared memory", 0, NULL, false, 2 << 20},
-    {"shared memory, small", 0, NULL, false, GN_SHM_RING_BYTES_MIN},
+    {"io_uring", 0, NULL, false, 0, 0},
+    {"plain", 1, NULL, false, 0, 0},
+    {"in-process", 0, NULL, true, 0, 0},
+    {"in-process, cut", 0, &cut, true, 0, 0},
+    {"shared memory", 0, NULL, false, 2 << 20, 30000},
+    {"shared memory, small", 0, NULL, false, GN_SHM_RING_BYTES_MIN, 0},
 };
 
 struct pair {
@@ -57,6 +58,7 @@ static bool open_pair(const struct kind *k, struct pair *p)
         assert_true(memory >= 0);
         assert_int_equal(gn_link_shm_new(&p->a, fds[0], memory, k->shm_bytes, false), 0);
         assert_int_equal(gn_link_shm_new(&p->b, fds[1], memory, k->shm_bytes, true), 0);
+        p->a->look_ns = p->b->look_ns = k->look_ns;
         close(memory);
         return true;
     }
