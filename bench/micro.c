@@ -27,7 +27,7 @@ static struct gn_micro_row rows[ROWS_MAX];
 static unsigned row_count;
 
 const char gn_micro_image[] =
-    ".version 6.4\n.target sm_50\n.address_size 64\n"
+    ".version 6.4\n.target sm_75\n.address_size 64\n"
     ".visible .entry none() { ret; }\n"
     ".visible .entry eight(.param .u64 a, .param .u64 b, .param .u32 c, .param .u32 d, .param .u32 e, .param "
     ".u32 f, .param .f32 g,"

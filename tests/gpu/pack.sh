@@ -37,7 +37,8 @@ while [ $# -gt 0 ]; do
 done
 
 build=$root/build
-for f in genie-srv libgenie_shim.so llm_decode; do
+bench="genie-bench genie-micro genie-limits genie-relay"
+for f in genie-srv libgenie_shim.so llm_decode $bench; do
     [ -e "$build/$f" ] || { echo "pack.sh: $build/$f is not there: build it first" >&2; exit 1; }
 done
 if [ -e "$to" ] && [ ! -f "$to/genie-pack" ]; then
@@ -49,6 +50,7 @@ mkdir -p "$to/bin" "$to/lib" "$to/compat/static" "$to/compat/shared"
 : >"$to/genie-pack"
 cp "$here/run.sh" "$root/tests/compat/lib.sh" "$to/"
 cp "$build/genie-srv" "$build/llm_decode" "$to/bin/"
+for f in $bench; do cp "$build/$f" "$to/bin/"; done
 [ ! -e "$build/genie-ctl" ] || cp "$build/genie-ctl" "$to/bin/"
 cp "$build/libgenie_shim.so" "$to/lib/"
 

@@ -1,28 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # On a machine with an NVIDIA GPU: runs the main job (llm_decode) and the nvcc programs on the real driver and
-# through genie-srv on the same driver, compares what they print, and prints a table in Markdown. 77 where
-# there is no GPU.
+# through genie-srv on the same driver, compares what they print, and prints a table in Markdown; then what
+# genie-bench measures there. 77 where there is no GPU.
 #
 # It takes everything from a pack (tests/gpu/pack.sh), which it looks for around itself, and needs no network.
 
 usage() {
     cat <<'END'
-usage: run.sh [options] [PROGRAM...]      (PROGRAM: llm, or a name in the pack's compat folders)
+usage: run.sh [options] [PROGRAM...]      (PROGRAM: llm, bench, or a name in the pack's compat folders)
   --pack DIR       the pack (default: this script's folder, gpu-pack beside it, or the repository's build/gpu-pack)
   --results DIR    keep the outputs of runs that differ, and statistics, in DIR
   --listen ADDR    where genie-srv listens (default a Unix socket; 127.0.0.1:0 for TCP)
   --timeout S      seconds for one run (default 180)
   --models LIST    models of the main job (default tiny,124m)
+  --rounds N       rounds of the benchmark (default 11)
 GENIE_DRIVER is the driver's full path; without it, the libcuda.so.1 that ldconfig knows.
 END
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-pack='' results='' listen='' seconds=180 models=tiny,124m names=()
+pack='' results='' listen='' seconds=180 models=tiny,124m rounds=11 names=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --pack | --results | --listen | --timeout | --models)
+    --pack | --results | --listen | --timeout | --models | --rounds)
         [ $# -gt 1 ] || { usage >&2; exit 2; }
         case $1 in
         --pack) pack=$2 ;;
@@ -30,6 +31,7 @@ while [ $# -gt 0 ]; do
         --listen) listen=$2 ;;
         --timeout) seconds=$2 ;;
         --models) models=$2 ;;
+        --rounds) rounds=$2 ;;
         esac
         shift ;;
     -h | --help) usage; exit 0 ;;
@@ -174,6 +176,27 @@ for kind in static shared; do
     done
 done
 
+# --- the benchmark: it starts servers of its own
+
+# bench COMMAND ARGUMENT...: its table goes to COMMAND.txt, its rows to COMMAND.json.
+bench() {
+    local code
+    bounded $((seconds * 5)) "$out/$1.txt" "$out/$1.err" env LD_LIBRARY_PATH="$pack/lib" \
+        "$pack/bin/genie-bench" "$@" --driver "$driver" --json "$out/$1.json"
+    code=$?
+    if [ "$code" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        notes+=("### genie-bench $1: exit code $code" '```' "$(tail -n 20 "$out/$1.err")" '```')
+    fi
+}
+
+if wanted bench; then
+    bench micro --rounds "$rounds" --targets
+    bench apps --rounds 3 --only "llm_decode_${models//,/,llm_decode_}"
+fi
+
 if ! kill -0 "$server_pid" 2>/dev/null; then
     failed=$((failed + 1))
     notes+=("### genie-srv ended by itself" '```' "$(tail -n 20 "$out/genie-srv.log")" '```')
@@ -191,6 +214,9 @@ if [ ${#rates[@]} -gt 0 ]; then
     echo "|---|---:|---:|"
     printf '%s\n' "${rates[@]}"
 fi
+for f in micro apps; do
+    [ ! -s "$out/$f.txt" ] || { echo; echo "### genie-bench $f"; echo '```'; cat "$out/$f.txt"; echo '```'; }
+done
 [ ${#notes[@]} -eq 0 ] || { echo; printf '%s\n' "${notes[@]}"; }
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
