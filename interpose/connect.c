@@ -161,6 +161,7 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
     }
     const struct gn_session_config config = {
         .ring_bytes = gn_options.ring_bytes,
+        .receive_bytes = gn_options.receive_bytes,
         .threads = gn_options_on(GN_OPT_THREADS),
         .packs = gn_options_on(GN_OPT_LZ4),
         .spin_ns = gn_options_on(GN_OPT_SPIN) ? GN_SPIN_NS : 0,

@@ -15,10 +15,11 @@
 #include "core/frame.h"
 #include "interpose/hostfn.h"
 #include "interpose/memory_map.h"
+#include "interpose/options.h"
 #include "interpose/stream.h"
 
 // Rows from here on go out from where they lie; shorter ones are packed, so that a piece is one command.
-enum { PACK_WIDTH_MAX = 64 << 10 };
+enum { PACK_WIDTH_MAX = 64 << 10, PACK_BYTES_EMBEDDED = 16 << 10 };
 
 struct work { // a copy that has been looked at
     struct gn_call *c;
@@ -61,6 +62,9 @@ static CUresult write_pieces(const struct work *w)
     bool packs = gathered && w->shape.width_bytes < PACK_WIDTH_MAX;
     uint8_t *buffer = NULL;
     if (packs) {
+        uint64_t most = gn_options.embedded ? PACK_BYTES_EMBEDDED : walk.piece_bytes;
+        most = most < w->shape.width_bytes ? w->shape.width_bytes : most;
+        walk.piece_bytes = walk.piece_bytes < most ? walk.piece_bytes : most;
         uint64_t slice_bytes = w->shape.width_bytes * w->shape.rows;
         if (!(buffer = malloc(slice_bytes < walk.piece_bytes ? slice_bytes : walk.piece_bytes)))
             return CUDA_ERROR_OUT_OF_MEMORY;

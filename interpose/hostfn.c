@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Host functions. Three threads meet here: the program's posts one and gives it a token, the session's
 // receiver queues it when the server says that the stream has come to it, and the runner calls it and tells
-// the server that the stream may go on.
+// the server that the stream may go on. In the embedded profile there is no runner: a thread of the program's
+// calls it while it waits for the server.
 #include "interpose/hostfn.h"
 
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/log.h"
+#include "interpose/options.h"
 #include "interpose/stream.h"
 
 enum {
@@ -34,8 +36,10 @@ static pthread_mutex_t lock =
 static pthread_cond_t due = PTHREAD_COND_INITIALIZER;
 static struct function *functions;
 static uint32_t count, room, first_free, queue_first, queue_last;
-static bool has_runner;
+static bool has_runner, is_running; // a thread of the shim's; in the embedded profile, one of the program's
 static _Atomic uint32_t pending;
+
+bool gn_host_functions_inline(void) { return gn_options.embedded && !gn_options_on(GN_OPT_THREADS); }
 
 bool gn_host_functions_pending(void) { return atomic_load_explicit(&pending, memory_order_relaxed); }
 
@@ -95,33 +99,54 @@ static void call(const struct function *f)
 {
     struct gn_thread *t = gn_thread_self();
     if (t)
-        t->in_host_function = true; // for good: this thread does nothing else with CUDA
+        t->in_host_function = true;
     if (f->callback)
         f->callback(f->stream, (CUresult)f->status, f->data);
     else if (!f->status) // after an error in the stream such a function is not called
         f->fn(f->data);
+    if (t)
+        t->in_host_function = false;
+}
+
+// With the lock, which it lets go meanwhile: the first one of the queue.
+static void run_first(void)
+{
+    uint32_t index = queue_first - 1;
+    struct function f = functions[index];
+    uint64_t token = index | (uint64_t)f.generation << 32;
+    queue_first = f.next;
+    if (!queue_first)
+        queue_last = 0;
+    release(token);
+    pthread_mutex_unlock(&lock);
+    call(&f);
+    atomic_fetch_sub_explicit(&pending, 1, memory_order_relaxed);
+    gn_session_host_done(gn_shim.session, token);
+    pthread_mutex_lock(&lock);
 }
 
 static void *run(void *unused)
 {
-    (void)unused;
+    pthread_mutex_lock(&lock);
     for (;;) {
-        pthread_mutex_lock(&lock);
         while (!queue_first)
             pthread_cond_wait(&due, &lock);
-        uint32_t index = queue_first - 1;
-        struct function f = functions[index];
-        uint64_t token = index | (uint64_t)f.generation << 32;
-        queue_first = f.next;
-        if (!queue_first)
-            queue_last = 0;
-        release(token);
-        pthread_mutex_unlock(&lock);
-        call(&f);
-        atomic_fetch_sub_explicit(&pending, 1, memory_order_relaxed);
-        gn_session_host_done(gn_shim.session, token);
+        run_first();
     }
-    return NULL;
+    return unused;
+}
+
+// One after the other, as the runner does: whoever comes second leaves them to the first.
+void gn_host_functions_run(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!is_running) {
+        is_running = true;
+        while (queue_first)
+            run_first();
+        is_running = false;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 // Never ended: the process ends it. With every signal blocked, as signals are the program's.
@@ -145,7 +170,7 @@ static int start_runner(void)
 static bool prepare(const struct function *f, uint64_t *token)
 {
     pthread_mutex_lock(&lock);
-    bool ready = has_runner || (has_runner = !start_runner());
+    bool ready = gn_host_functions_inline() || has_runner || (has_runner = !start_runner());
     ready = ready && file(f, token);
     pthread_mutex_unlock(&lock);
     return ready;
@@ -213,5 +238,5 @@ void gn_host_functions_forked(void)
 {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&due, NULL);
-    has_runner = false;
+    has_runner = is_running = false;
 }

@@ -12,6 +12,7 @@
 #include "interpose/connect.h"
 #include "interpose/handles.h"
 #include "interpose/local.h"
+#include "interpose/hostfn.h"
 #include "interpose/log.h"
 #include "interpose/memory_range.h"
 #include "interpose/options.h"
@@ -73,6 +74,12 @@ static void on_host(void *ctx, uint64_t token, int status)
 {
     (void)ctx;
     gn_host_function_due(token, status);
+}
+
+static void on_work(void *ctx)
+{
+    (void)ctx;
+    gn_host_functions_run();
 }
 
 static void on_print(void *ctx, const char *text, size_t size_bytes)
@@ -164,7 +171,8 @@ static time_t now_s(void)
 // that has none.
 static CUresult start_remote(void)
 {
-    static const struct gn_session_events events = {.host = on_host, .print = on_print, .credit = on_credit, .over = on_over};
+    const struct gn_session_events events = {.host = on_host, .work = gn_host_functions_inline() ? on_work : NULL,
+                                             .print = on_print, .credit = on_credit, .over = on_over};
     static time_t failed_s;
     char why[GN_WHY_BYTES];
     if (failed_s && now_s() - failed_s < RETRY_S)

@@ -54,6 +54,27 @@ static int set_mode(struct gn_options *o, const char *value, char *why)
     return -EINVAL;
 }
 
+// What follows from the profile and from what was asked for beside it, in whichever order.
+static void settle(struct gn_options *o)
+{
+    unsigned base = o->embedded ? GN_OPT_ALL & ~GN_OPT_NOT_EMBEDDED : GN_OPT_ALL;
+    o->optimisations = (base & ~o->asked_off) | o->asked_on;
+    o->ring_bytes = o->asked_ring_bytes ? o->asked_ring_bytes : o->embedded ? GN_RING_BYTES_MIN : GN_RING_BYTES;
+    o->receive_bytes = o->embedded ? GN_RECEIVE_BYTES_EMBEDDED : GN_RECEIVE_BYTES;
+}
+
+static int set_profile(struct gn_options *o, const char *value, char *why)
+{
+    bool embedded = !strcmp(value, "embedded");
+    if (!embedded && strcmp(value, "default")) {
+        snprintf(why, GN_WHY_BYTES, "must be default or embedded");
+        return -EINVAL;
+    }
+    o->embedded = embedded;
+    settle(o);
+    return 0;
+}
+
 static int set_log(struct gn_options *o, const char *value, char *why)
 {
     const char *path;
@@ -70,7 +91,8 @@ int gn_options_set_ring(struct gn_options *o, uint64_t bytes, char *why)
         snprintf(why, GN_WHY_BYTES, "must be a power of two from 64K to 256M");
         return -EINVAL;
     }
-    o->ring_bytes = bytes;
+    o->asked_ring_bytes = bytes;
+    settle(o);
     return 0;
 }
 
@@ -114,15 +136,17 @@ static const struct {
 };
 enum { OPTIMISATIONS = sizeof optimisations / sizeof *optimisations };
 
-static int switch_one(unsigned *on, const char *word, size_t word_bytes)
+static int switch_one(unsigned *on, unsigned *off, const char *word, size_t word_bytes)
 {
-    bool off = word_bytes && *word == '-';
-    word += off;
-    word_bytes -= off;
+    bool minus = word_bytes && *word == '-';
+    word += minus;
+    word_bytes -= minus;
     for (int i = 0; i < OPTIMISATIONS; i++)
         if (strlen(optimisations[i].name) == word_bytes &&
             !strncmp(optimisations[i].name, word, word_bytes)) {
-            *on = off ? *on & ~optimisations[i].opts : *on | optimisations[i].opts;
+            unsigned *to = minus ? off : on, *from = minus ? on : off;
+            *to |= optimisations[i].opts;
+            *from &= ~optimisations[i].opts;
             return 0;
         }
     return -EINVAL;
@@ -130,10 +154,10 @@ static int switch_one(unsigned *on, const char *word, size_t word_bytes)
 
 static int set_opt(struct gn_options *o, const char *value, char *why)
 {
-    unsigned on = GN_OPT_ALL;
+    unsigned on = 0, off = 0;
     while (*value) {
         size_t n = strcspn(value, ",");
-        if (switch_one(&on, value, n)) {
+        if (switch_one(&on, &off, value, n)) {
             int at = snprintf(why, GN_WHY_BYTES, "knows no optimisation '%.*s'; there are",
                               n > 100 ? 100 : (int)n, value);
             for (int i = 0; i < OPTIMISATIONS; i++)
@@ -142,7 +166,9 @@ static int set_opt(struct gn_options *o, const char *value, char *why)
         }
         value += n + (value[n] == ',');
     }
-    o->optimisations = on;
+    o->asked_on = on;
+    o->asked_off = off;
+    settle(o);
     return 0;
 }
 
@@ -152,7 +178,7 @@ static const struct {
     const char *name, *variable;
     int (*set)(struct gn_options *o, const char *value, char *why);
 } options[] = {
-    {"server", "GENIE_SERVER", set_server}, {"token", "GENIE_TOKEN", set_token},
+    {"server", "GENIE_SERVER", set_server}, {"profile", "GENIE_PROFILE", set_profile}, {"token", "GENIE_TOKEN", set_token},
     {"mode", "GENIE_MODE", set_mode},       {"driver", "GENIE_DRIVER", set_driver},
     {"opt", "GENIE_OPT", set_opt},          {"trace", "GENIE_TRACE", set_trace},
     {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},
@@ -179,11 +205,10 @@ int gn_options_set(struct gn_options *o, const char *name, const char *value, ch
 static void set_defaults(struct gn_options *o)
 {
     *o = (struct gn_options){
-        .optimisations = GN_OPT_ALL,
         .log_level = GN_LOG_WARN,
-        .ring_bytes = 1 << 20,
         .connect_timeout_ms = 10000,
     };
+    settle(o);
 }
 
 static int read_environment(struct gn_options *o, char *(*get)(const char *name), char *why)

@@ -37,10 +37,17 @@ enum gn_opt {
         GN_OPT_ALL = (1 << GN_OPT_NUMBERS) - 1,
 };
 
+// What the embedded profile leaves off: threads, memory shared with a server on this machine (which is no heap, but no less memory), and
+// packing, whose buffers hold a whole piece of payload each.
+#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LZ4)
+
 enum {
     GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107
     GN_RING_BYTES_MIN = 64 << 10, // one command of the largest size and some small ones
+    GN_RING_BYTES = 1 << 20,
     GN_RING_BYTES_MAX = 256 << 20,
+    GN_RECEIVE_BYTES = 64 << 10,          // of the buffer that messages are received into
+    GN_RECEIVE_BYTES_EMBEDDED = 16 << 10, // the largest small message has 4 KiB
     GN_TIMEOUT_MS_MAX = 3600 * 1000,
     GN_WHY_BYTES = 512,
 };
@@ -50,11 +57,15 @@ struct gn_options {
     char token[GN_TOKEN_BYTES];
     bool local;
     char driver[PATH_MAX];                 // of the local mode; empty: search
+    bool embedded;                         // the profile, which gives ring_bytes, receive_bytes and optimisations
+                                           // where nothing else is asked for
+    unsigned asked_on, asked_off;          // enum gn_opt, by `opt`
+    uint64_t asked_ring_bytes;             // by `ring`; 0: not
     unsigned optimisations;                // enum gn_opt, those that are on
     char trace[PATH_MAX], stats[PATH_MAX]; // empty: none. "%p" in them is the process id
     enum gn_log_level log_level;
     char log_path[PATH_MAX]; // empty: stderr
-    uint64_t ring_bytes;
+    uint64_t ring_bytes, receive_bytes;
     int connect_timeout_ms;
 };
 

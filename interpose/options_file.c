@@ -70,6 +70,7 @@ static const struct gn_config_key keys[] = {
      .type = GN_CONFIG_STRING,
      .set = set_text,
      .doc = "Where the server listens."},
+    {.section = "", .key = "profile", .type = GN_CONFIG_STRING, .set = set_text, .doc = "default or embedded."},
     {.section = "",
      .key = "token",
      .type = GN_CONFIG_STRING,

@@ -45,6 +45,8 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
 {
     if (config->ring_bytes < RING_BYTES_MIN || config->ring_bytes & (config->ring_bytes - 1))
         return -EINVAL;
+    if (config->receive_bytes && config->receive_bytes < RECEIVE_BYTES_MIN)
+        return -EINVAL;
     struct gn_session *s = calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
@@ -61,7 +63,8 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
     s->sender = config->threads ? SENDER_AWAKE : SENDER_NONE;
     s->ring.size_bytes = config->ring_bytes;
     s->ring.bytes = malloc(config->ring_bytes);
-    s->buffer = malloc(RECEIVE_BUFFER_BYTES);
+    s->config.receive_bytes = config->receive_bytes ? config->receive_bytes : RECEIVE_BYTES;
+    s->buffer = malloc(s->config.receive_bytes);
     if (!s->ring.bytes || !s->buffer)
         goto fail;
     if (config->threads && (error = start_threads(s)))
@@ -133,8 +136,7 @@ void gn_session_close(struct gn_session *s)
     gn_link_free(s->link);
     for (struct control *c = s->controls, *next; c; c = next) {
         next = c->next;
-        free(c->payload);
-        free(c);
+        session_control_free(c);
     }
     free(s->transfers);
     free(s->unpack_from);

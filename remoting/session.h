@@ -25,6 +25,8 @@ static inline uint64_t gn_box_bytes(const struct gn_box *box) { return (uint64_t
 struct gn_session_events { // called on the receiver's thread, without a lock; must not block
     void *ctx;
     void (*host)(void *ctx, uint64_t token, int status);  // run this host function, then gn_session_host_done
+    void (*work)(void *ctx);                              // or NULL: where `host` only noted them, they are run here: by a thread that waits,
+                                                          // without the receiver's role, so it may block
     void (*print)(void *ctx, const char *text, size_t size_bytes);
     void (*over)(void *ctx, const char *why);             // the session is over
     void (*credit)(void *ctx, uint64_t device, uint64_t bytes); // so much more of its memory may be mapped
@@ -32,6 +34,7 @@ struct gn_session_events { // called on the receiver's thread, without a lock; m
 
 struct gn_session_config {
     size_t ring_bytes;     // command bytes unacknowledged at most; a power of two, 64 KiB at least
+    size_t receive_bytes;  // of the buffer that messages come into; 0: 64 KiB; 8 KiB at least
     bool threads;          // false: no thread of its own; things happen inside calls that wait
     bool packs;            // large payload, where that pays (remoting/pack.h)
     uint32_t spin_ns;      // how long a thread looks for its reply before it sleeps; 0: not at all

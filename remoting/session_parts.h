@@ -21,7 +21,9 @@
 
 enum {
     EXTENTS_MAX = 256,            // large payloads under way at once; more slots of the server's are left unused
-    RECEIVE_BUFFER_BYTES = 64 << 10,
+    RECEIVE_BYTES = 64 << 10,     // of the buffer, unless the configuration says otherwise
+    RECEIVE_BYTES_MIN = 8 << 10,  // a goodbye (4 KiB) comes in whole
+    PRINT_BYTES_MAX = 32 << 10,
     TICK_NS = 20000,              // the sender thread's pause after a batch: what follows a burst goes in one send
     TICKS_IDLE = 3,               // idle pauses before it sleeps
     FLUSH_BYTES = 16 << 10,       // so much pending ends a pause early
@@ -43,7 +45,8 @@ struct control { // an out-of-order frame, with or without payload
     struct control *next;
     uint8_t head[40];
     size_t head_bytes, payload_bytes, sent_bytes;
-    uint8_t *payload; // freed after sending
+    uint8_t *payload; // freed after sending, unless it is borrowed: the program's own memory
+    bool borrowed;
 };
 
 enum waiter_kind { WAIT_REPLY, WAIT_ROOM };
@@ -102,6 +105,7 @@ struct gn_session {
     bool receiving;                // the receiver's role is taken
     bool watching;                 // the receiver thread watches the link and must be woken to receive
     _Atomic uint32_t receiver_word;
+    _Atomic bool host_due;         // host functions, for the next thread that waits (config.events.work)
     _Atomic int64_t async_due;     // messages that nobody waits for but that must be received
     uint8_t *buffer;               // received bytes not yet looked at: [buffer_at, buffer_end)
     size_t buffer_at, buffer_end;
@@ -122,6 +126,7 @@ struct gn_session {
 };
 
 // session_send.c
+void session_control_free(struct control *control);
 void session_send_pending(struct gn_session *s, uint64_t until); // sends what is pending (to `until`, and payload there) unless another does
 void session_kick(struct gn_session *s);                         // with the send lock: sees to it that what is pending goes out soon
 bool session_queue_control(struct gn_session *s, struct control *control); // false: too much payload waits already; freed

@@ -25,7 +25,7 @@ static int fill(struct gn_session *s, int wait)
         s->buffer_end -= s->buffer_at;
         s->buffer_at = 0;
     }
-    struct iovec piece = {.iov_base = s->buffer + s->buffer_end, .iov_len = RECEIVE_BUFFER_BYTES - s->buffer_end};
+    struct iovec piece = {.iov_base = s->buffer + s->buffer_end, .iov_len = s->config.receive_bytes - s->buffer_end};
     ssize_t n = wait && s->looks ? gn_spin_recv(&s->spin, s->link, &piece, 1) : s->link->ops->recv(s->link, &piece, 1, wait);
     if (n <= 0)
         return n ? (int)n : -ECONNRESET;
@@ -44,7 +44,7 @@ static int take(struct gn_session *s, uint8_t *to, size_t size_bytes)
             if (to)
                 memcpy(to, s->buffer + s->buffer_at, n);
             s->buffer_at += n;
-        } else if (to && size_bytes > RECEIVE_BUFFER_BYTES / 2) {
+        } else if (to && size_bytes > s->config.receive_bytes / 2) {
             struct iovec piece = {.iov_base = to, .iov_len = size_bytes};
             ssize_t got = s->link->ops->recv(s->link, &piece, 1, 1);
             if (got <= 0)
@@ -121,6 +121,14 @@ void session_wait(struct gn_session *s, struct waiter *w)
         bool over = atomic_load(&s->over);
         if (w->done || (over && !s->receiving))
             break;
+        if (s->config.events.work && atomic_exchange(&s->host_due, false)) {
+            if (!s->receiving) // others receive meanwhile
+                pass_role(s);
+            gn_lock_give(&s->receive_lock);
+            s->config.events.work(s->config.events.ctx);
+            gn_lock_take(&s->receive_lock);
+            continue;
+        }
         if (!s->receiving) {
             s->receiving = true;
             gn_lock_give(&s->receive_lock);
@@ -278,6 +286,24 @@ static int packed_data(struct gn_session *s, const struct gn_message *m)
     return 0;
 }
 
+// What kernels printed, in as many pieces as it comes in.
+static int print(struct gn_session *s, const struct gn_message *m)
+{
+    const struct gn_session_events *on = &s->config.events;
+    for (size_t left = m->size_bytes; left;) {
+        size_t n = s->buffer_end - s->buffer_at;
+        int error = n ? 0 : fill(s, 1);
+        if (error)
+            return error;
+        n = n < left ? n : left;
+        if (n && on->print)
+            on->print(on->ctx, (const char *)s->buffer + s->buffer_at, n);
+        s->buffer_at += n;
+        left -= n;
+    }
+    return take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
+}
+
 // A message with a small body, which is brought into the buffer whole.
 static int small(struct gn_session *s, const struct gn_message *m)
 {
@@ -296,16 +322,13 @@ static int small(struct gn_session *s, const struct gn_message *m)
     case GN_MESSAGE_HOST:
         if (on->host)
             on->host(on->ctx, m->id, m->code);
+        atomic_store(&s->host_due, true);
         break;
     case GN_MESSAGE_PULL:
         if (m->size_bytes != sizeof length)
             return -EPROTO;
         memcpy(&length, body, sizeof length);
         session_pull(s, m->id, m->value, length);
-        break;
-    case GN_MESSAGE_PRINT:
-        if (on->print)
-            on->print(on->ctx, body, m->size_bytes);
         break;
     case GN_MESSAGE_CREDIT:
         if (on->credit)
@@ -321,7 +344,7 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
 {
     static const uint32_t most_bytes[GN_MESSAGE_KINDS] = {
         [GN_MESSAGE_REPLY] = GN_REPLY_BYTES_MAX, [GN_MESSAGE_DATA] = GN_PAYLOAD_BYTES_MAX, [GN_MESSAGE_PULL] = 8,
-        [GN_MESSAGE_PRINT] = RECEIVE_BUFFER_BYTES / 2, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
+        [GN_MESSAGE_PRINT] = PRINT_BYTES_MAX, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
     };
     struct gn_message m;
     s->looks = w && w->kind == WAIT_REPLY;
@@ -341,6 +364,7 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
         int error = m.kind == GN_MESSAGE_REPLY    ? reply(s, &m)
                     : m.kind == GN_MESSAGE_DATA   ? data(s, &m)
                     : m.kind == GN_MESSAGE_PACKED ? packed_data(s, &m)
+                    : m.kind == GN_MESSAGE_PRINT  ? print(s, &m)
                                                   : small(s, &m);
         if (error)
             return error;

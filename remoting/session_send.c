@@ -94,6 +94,13 @@ static void finish_extent(struct gn_session *s)
     s->extent_count--;
 }
 
+void session_control_free(struct control *c)
+{
+    if (!c->borrowed)
+        free(c->payload);
+    free(c);
+}
+
 static void finish_control(struct gn_session *s)
 {
     struct control *c = s->controls;
@@ -101,8 +108,7 @@ static void finish_control(struct gn_session *s)
     if (!s->controls)
         s->controls_end = &s->controls;
     s->pulled_bytes -= c->payload_bytes;
-    free(c->payload);
-    free(c);
+    session_control_free(c);
 }
 
 // With the send lock: `n` bytes of the batch are gone.
@@ -572,8 +578,7 @@ bool session_queue_control(struct gn_session *s, struct control *control)
     gn_lock_take(&s->send_lock);
     if (control->payload_bytes > PULLED_BYTES_MAX - s->pulled_bytes) {
         gn_lock_give(&s->send_lock);
-        free(control->payload);
-        free(control);
+        session_control_free(control);
         return false;
     }
     s->pulled_bytes += control->payload_bytes;

@@ -198,20 +198,26 @@ void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t s
         return;
     }
     struct control *c = calloc(1, sizeof *c);
-    // The bytes are copied here: afterwards the program may write to its buffer as soon as the stream has passed the copy.
-    uint8_t *packed = c ? malloc(size_bytes) : NULL;
+    // The bytes are copied here: afterwards the program may write to its buffer as soon as the stream has passed the copy. A session without
+    // threads sends them before it goes on, so there they need no memory where they lie in one piece.
+    bool in_one_piece = (box.rows == 1 || box.pitch_bytes == box.width_bytes) &&
+                        (box.slices == 1 || box.slice_bytes == box.width_bytes * box.rows);
+    bool borrowed = in_one_piece && !s->has_threads;
+    uint8_t *packed = !c ? NULL : borrowed ? box.base + offset : malloc(size_bytes);
     if (!packed) {
         free(c);
         session_fail(s, "out of memory while sending a pinned buffer");
         return;
     }
-    gn_box_gather(&box, offset, packed, size_bytes);
+    if (!borrowed)
+        gn_box_gather(&box, offset, packed, size_bytes);
     struct gn_command head = {.size_bytes = sizeof head + 24, .op = GN_CONTROL_PULLED, .flags = GN_COMMAND_CONTROL | GN_COMMAND_PAYLOAD};
     uint64_t body[3] = {size_bytes, id, offset};
     memcpy(c->head, &head, sizeof head);
     memcpy(c->head + sizeof head, body, sizeof body);
     c->head_bytes = sizeof head + sizeof body;
     c->payload = packed;
+    c->borrowed = borrowed;
     c->payload_bytes = size_bytes;
     if (session_queue_control(s, c))
         session_transfer_moved(s, id, size_bytes);

@@ -37,6 +37,10 @@ int e2e_finish(void); // prints the verdict; the program's exit status
 // Times a loop is tried: `usual`, or what E2E_TRIES says when that is fewer (the sanitizers are slow).
 unsigned e2e_tries(unsigned usual);
 
+// E2E_ONE_THREAD is set: host functions run inside calls that wait (Genie's embedded profile), so none may wait for what the
+// thread that waits does next.
+bool e2e_waits_inside(void);
+
 CUcontext e2e_open(int ordinal);         // cuInit, and a context of the device, current
 CUfunction e2e_kernel(const char *name); // of kernels.cu, in the current context
 CUmodule e2e_module(void);               // kernels.cu, loaded in the current context

@@ -91,6 +91,8 @@ static void bad_values(void **state)
     (void)state;
     static const char *const bad[][2] = {
         {"mode", "remotely"},
+        {"profile", "small"},
+        {"profile", ""},
         {"mode", ""},
         {"driver", "libcuda.so.1"},
         {"driver", "./libcuda.so.1"},
@@ -172,6 +174,41 @@ static void optimisations_on_and_off(void **state)
         assert_int_equal(gn_options_set(&o, "opt", cases[i].text, why), 0);
         assert_int_equal(o.optimisations, cases[i].on);
     }
+}
+
+// What the profile gives, and what was asked for beside it, in whichever order.
+static void the_embedded_profile(void **state)
+{
+    (void)state;
+    const unsigned small = GN_OPT_ALL & ~GN_OPT_NOT_EMBEDDED;
+    struct gn_options o = defaults();
+    assert_false(o.embedded);
+    assert_int_equal(o.receive_bytes, 64 << 10);
+    assert_int_equal(gn_options_set(&o, "profile", "embedded", why), 0);
+    assert_true(o.embedded);
+    assert_int_equal(o.ring_bytes, 64 << 10);
+    assert_int_equal(o.receive_bytes, 16 << 10);
+    assert_int_equal(o.optimisations, small);
+    assert_false(o.optimisations & GN_OPT_THREADS);
+    assert_int_equal(gn_options_set(&o, "opt", "-post,shm", why), 0);
+    assert_int_equal(o.optimisations, (small & ~GN_OPT_POST) | GN_OPT_SHM);
+    assert_int_equal(gn_options_set(&o, "opt", "all", why), 0);
+    assert_int_equal(o.optimisations, GN_OPT_ALL);
+    assert_int_equal(gn_options_set(&o, "opt", "", why), 0);
+    assert_int_equal(o.optimisations, small);
+    assert_int_equal(gn_options_set(&o, "ring", "128K", why), 0);
+    assert_int_equal(gn_options_set(&o, "profile", "embedded", why), 0);
+    assert_int_equal(o.ring_bytes, 128 << 10);
+    assert_int_equal(gn_options_set(&o, "profile", "default", why), 0);
+    assert_int_equal(o.optimisations, GN_OPT_ALL);
+    assert_int_equal(o.ring_bytes, 128 << 10);
+    assert_int_equal(o.receive_bytes, 64 << 10);
+    o = defaults();
+    assert_int_equal(gn_options_set(&o, "ring", "256K", why), 0);
+    assert_int_equal(gn_options_set(&o, "opt", "-uring", why), 0);
+    assert_int_equal(gn_options_set(&o, "profile", "embedded", why), 0);
+    assert_int_equal(o.ring_bytes, 256 << 10);
+    assert_int_equal(o.optimisations, small & ~GN_OPT_URING);
 }
 
 // --- files
@@ -349,7 +386,7 @@ int main(void)
         cmocka_unit_test(good_values),
         cmocka_unit_test(bad_values),
         cmocka_unit_test(unknown_names_are_listed),
-        cmocka_unit_test(optimisations_on_and_off),
+        cmocka_unit_test(optimisations_on_and_off), cmocka_unit_test(the_embedded_profile),
         cmocka_unit_test(a_file_and_the_environment),
         cmocka_unit_test(bad_files),
         cmocka_unit_test(a_file_that_is_too_large),

@@ -224,7 +224,7 @@ static struct gn_session *start(struct server *s, const struct gn_link_faults *f
     struct gn_link *mine;
     struct gn_session *session;
     struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
-    struct gn_session_config config = {.ring_bytes = 64 << 10, .threads = threads};
+    struct gn_session_config config = {.ring_bytes = 64 << 10, .receive_bytes = threads ? 0 : 8 << 10, .threads = threads};
     open_pair(&mine, &s->link, faults);
     assert_int_equal(gn_session_open(&session, mine, &config, &welcome), 0);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
