@@ -41,7 +41,11 @@ static CUresult run(struct gn_call *c, struct end *from, struct end *to, const s
                     bool async, CUstream stream)
 {
     struct gn_copy copy = {.shape = *shape, .async = async, .stream = stream};
-    CUresult r = convert(c, from, shape, &copy.from_side, &copy.from);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, async ? stream : NULL, &id);
+    if (r || gn_shape_is_empty(shape)) // of nothing, only the stream is looked at
+        return r;
+    r = convert(c, from, shape, &copy.from_side, &copy.from);
     if (!r)
         r = convert(c, to, shape, &copy.to_side, &copy.to);
     return r ? r : gn_copy_run(c, &copy);

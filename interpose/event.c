@@ -25,10 +25,10 @@ CUresult gn_check_cuEventCreate(struct gn_call *c, CUevent *phEvent, unsigned in
 {
     (void)c;
     const unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
-    bool untimed = Flags & CU_EVENT_DISABLE_TIMING;
-    return !phEvent || (Flags & ~known) || ((Flags & CU_EVENT_INTERPROCESS) && !untimed)
-               ? CUDA_ERROR_INVALID_VALUE
-               : CUDA_SUCCESS;
+    bool untimed = Flags & CU_EVENT_DISABLE_TIMING, shared = Flags & CU_EVENT_INTERPROCESS;
+    if (!phEvent || (Flags & ~known) || (shared && !untimed))
+        return CUDA_ERROR_INVALID_VALUE;
+    return shared ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS; // its handle would be for processes of the server's machine
 }
 
 CUresult gn_cuEventDestroy_v2(struct gn_call *c, CUevent hEvent)
@@ -55,6 +55,8 @@ static CUresult check_record(struct gn_call *c, CUevent event, CUstream stream)
         return r;
     if (s.context != slot->context)
         return CUDA_ERROR_INVALID_HANDLE;
+    if ((r = gn_elsewhere_ruined(c, s.context)))
+        return r;
     if (!is_recorded(slot))
         __atomic_fetch_or(&slot->keep, RECORDED, __ATOMIC_RELAXED);
     return CUDA_SUCCESS;
@@ -96,13 +98,21 @@ CUresult gn_check_cuEventElapsedTime_v2(struct gn_call *c, float *pMilliseconds,
     return check_elapsed(pMilliseconds, hStart, hEnd);
 }
 
+// The call needs no context, so nobody has looked at whether the event's is lost.
+static CUresult event_ruined(struct gn_call *c, const struct gn_handle_slot *slot)
+{
+    if (c->context && slot->context == gn_context_id(c))
+        return (CUresult)atomic_load_explicit(&c->context->sticky, memory_order_relaxed);
+    return gn_elsewhere_ruined(c, slot->context);
+}
+
 CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)
 {
     const struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
     if (!is_recorded(slot))
-        return CUDA_SUCCESS;
+        return event_ruined(c, slot);
     return gn_ask(c, GN_OP_event_query, &(struct gn_args_event_query){.event = (uintptr_t)hEvent},
                   &(struct gn_out_event_query){0});
 }
@@ -113,7 +123,7 @@ CUresult gn_cuEventSynchronize(struct gn_call *c, CUevent hEvent)
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
     if (!is_recorded(slot))
-        return CUDA_SUCCESS;
+        return event_ruined(c, slot);
     return gn_ask(c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = (uintptr_t)hEvent},
                   &(struct gn_out_event_synchronize){0});
 }

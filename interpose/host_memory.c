@@ -8,6 +8,7 @@
 
 #include "api_calls.h"
 #include "api_wire.h"
+#include "interpose/hostfn.h"
 #include "interpose/log.h"
 #include "interpose/memory.h"
 #include "interpose/refuse.h"
@@ -85,6 +86,9 @@ CUresult gn_cuMemFreeHost(struct gn_call *c, void *p)
     if (!m)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult r = gn_memory_settle(c, m);
+    if (!r && gn_host_functions_pending()) // which may be about to use it; a local driver waits for all of the context's work
+        r = gn_ask(c, GN_OP_context_synchronize, &(struct gn_args_context_synchronize){.context = gn_context_id(c)},
+                   &(struct gn_out_context_synchronize){0});
     munmap(p, m->region.size_bytes);
     free(m);
     return r;

@@ -46,48 +46,54 @@ CUresult gn_check_cuMemsetD8Async(struct gn_call *c, CUdeviceptr dstDevice, unsi
                                   CUstream hStream)
 {
     (void)uc;
-    (void)hStream;
-    return check_line(c, dstDevice, N, 1);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_line(c, dstDevice, N, 1);
 }
 
 CUresult gn_check_cuMemsetD16Async(struct gn_call *c, CUdeviceptr dstDevice, unsigned short us, size_t N,
                                    CUstream hStream)
 {
     (void)us;
-    (void)hStream;
-    return check_line(c, dstDevice, N, 2);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_line(c, dstDevice, N, 2);
 }
 
 CUresult gn_check_cuMemsetD32Async(struct gn_call *c, CUdeviceptr dstDevice, unsigned int ui, size_t N,
                                    CUstream hStream)
 {
     (void)ui;
-    (void)hStream;
-    return check_line(c, dstDevice, N, 4);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_line(c, dstDevice, N, 4);
 }
 
 CUresult gn_check_cuMemsetD2D8Async(struct gn_call *c, CUdeviceptr dstDevice, size_t dstPitch,
                                     unsigned char uc, size_t Width, size_t Height, CUstream hStream)
 {
     (void)uc;
-    (void)hStream;
-    return check_rows(c, dstDevice, dstPitch, Width, Height, 1);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_rows(c, dstDevice, dstPitch, Width, Height, 1);
 }
 
 CUresult gn_check_cuMemsetD2D16Async(struct gn_call *c, CUdeviceptr dstDevice, size_t dstPitch,
                                      unsigned short us, size_t Width, size_t Height, CUstream hStream)
 {
     (void)us;
-    (void)hStream;
-    return check_rows(c, dstDevice, dstPitch, Width, Height, 2);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_rows(c, dstDevice, dstPitch, Width, Height, 2);
 }
 
 CUresult gn_check_cuMemsetD2D32Async(struct gn_call *c, CUdeviceptr dstDevice, size_t dstPitch,
                                      unsigned int ui, size_t Width, size_t Height, CUstream hStream)
 {
     (void)ui;
-    (void)hStream;
-    return check_rows(c, dstDevice, dstPitch, Width, Height, 4);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, hStream, &id);
+    return r ? r : check_rows(c, dstDevice, dstPitch, Width, Height, 4);
 }
 
 CUresult gn_cuMemsetD8_v2(struct gn_call *c, CUdeviceptr dstDevice, unsigned char uc, size_t N)

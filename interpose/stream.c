@@ -35,6 +35,14 @@ CUresult gn_stream_find(struct gn_call *c, CUstream handle, struct gn_stream *st
     return CUDA_SUCCESS;
 }
 
+CUresult gn_elsewhere_ruined(struct gn_call *c, uint64_t context)
+{
+    if (__builtin_expect(context == gn_context_id(c), 1))
+        return CUDA_SUCCESS;
+    const struct gn_context *x = gn_context_find((CUcontext)(uintptr_t)context);
+    return x ? (CUresult)atomic_load_explicit(&x->sticky, memory_order_relaxed) : CUDA_SUCCESS;
+}
+
 // A copy, a fill or a wait in a stream of another context is legal; a launch is not, and looks for itself.
 CUresult gn_id_stream(struct gn_call *c, CUstream handle, uint64_t *id)
 {
@@ -42,7 +50,7 @@ CUresult gn_id_stream(struct gn_call *c, CUstream handle, uint64_t *id)
     CUresult r = gn_stream_find(c, handle, &stream);
     if (!r)
         *id = stream.id;
-    return r;
+    return r ? r : gn_elsewhere_ruined(c, stream.context);
 }
 
 CUresult gn_stream_create(struct gn_call *c, unsigned flags, int priority, uint64_t *id)
@@ -120,7 +128,9 @@ CUresult gn_check_cuStreamWaitEvent(struct gn_call *c, CUstream hStream, CUevent
     (void)c;
     (void)hStream;
     (void)hEvent;
-    return Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    if (Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL)
+        return CUDA_ERROR_INVALID_VALUE;
+    return Flags ? CUDA_ERROR_ILLEGAL_STATE : CUDA_SUCCESS; // external nodes are for streams that are being captured
 }
 
 // --- what the program may ask

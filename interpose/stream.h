@@ -19,6 +19,9 @@ struct gn_stream {
 // there is no context.
 CUresult gn_stream_find(struct gn_call *c, CUstream handle, struct gn_stream *stream);
 
+// The error that has ruined a context, by its id, where that is another than the current one: of a stream or an event from elsewhere.
+CUresult gn_elsewhere_ruined(struct gn_call *c, uint64_t context);
+
 // The per-thread default stream of the calling thread in the current context, made at first use
 // (interpose/stream_thread.c).
 CUresult gn_stream_of_thread(struct gn_call *c, uint64_t *id);

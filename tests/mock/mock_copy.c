@@ -176,6 +176,8 @@ static CUresult copy_linear(uint64_t dst, enum mock_expect dst_expect, uint64_t 
     struct mock_box d = {.address = dst, .pitch = bytes, .slice = bytes}, f = d;
     f.address = src;
     CUresult r = mock_stream_resolve(stream, &s);
+    if (r == CUDA_SUCCESS)
+        r = s->context->error;
     if (r != CUDA_SUCCESS || !bytes)
         return r;
     r = mock_box_check(&d, e, dst_expect);
@@ -304,6 +306,8 @@ static CUresult copy_box(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool is_a
     struct mock_box dst, src;
     struct mock_stream *s;
     CUresult r = mock_stream_resolve(stream, &s);
+    if (r == CUDA_SUCCESS)
+        r = s->context->error;
     if (r != CUDA_SUCCESS || !e.width || !e.height || !e.depth)
         return r;
     r = side(&src, e, p->srcMemoryType, p->srcHost, p->srcDevice, p->srcXInBytes, p->srcY, p->srcZ, p->srcPitch,

@@ -97,10 +97,12 @@ static const struct {
 CUresult mock_cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevice dev)
 {
     const struct mock_sm_shape *shape = mock_shape();
-    if (!pi || attrib < 1 || attrib > CU_DEVICE_ATTRIBUTE_ONLY_PARTIAL_HOST_NATIVE_ATOMIC_SUPPORTED)
+    if (!pi)
         return CUDA_ERROR_INVALID_VALUE;
     if (!mock_device_exists(dev))
         return CUDA_ERROR_INVALID_DEVICE;
+    if (attrib < 1 || attrib > CU_DEVICE_ATTRIBUTE_ONLY_PARTIAL_HOST_NATIVE_ATOMIC_SUPPORTED)
+        return CUDA_ERROR_INVALID_VALUE;
     switch (attrib) {
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *pi = (int)mock.options.sms; break;
     case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID: *pi = PCI_BUS_FIRST + dev; break;

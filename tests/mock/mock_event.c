@@ -98,12 +98,24 @@ CUresult mock_cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned 
         mock_turn_mark_end(e->mark, &turn);
         return CUDA_SUCCESS;
     }
+    if (s->context->error != CUDA_SUCCESS)
+        return s->context->error;
     struct mock_op *op = mock_op_marker();
-    if (!op || !(op->done = renew(e))) {
+    struct mock_mark *mark = op ? renew(e) : NULL;
+    if (!mark) {
         free(op);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    return mock_submit(s, op, NULL);
+    op->done = mark;
+    mock_mark_hold(mark);
+    r = mock_submit(s, op, NULL);
+    e = find(hEvent); // submitting may have waited without the lock
+    if (r != CUDA_SUCCESS && e && e->mark == mark) {
+        mock_mark_drop(mark); // nothing will ever end it, so nobody must wait for it
+        e->mark = NULL;
+    }
+    mock_mark_drop(mark);
+    return r;
 }
 
 CUresult mock_cuEventRecord(CUevent hEvent, CUstream hStream)

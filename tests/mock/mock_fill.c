@@ -57,6 +57,8 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
     struct mock_turn turn;
     struct mock_extent e = {.height = height, .depth = 1};
     CUresult r = mock_stream_resolve(stream, &s);
+    if (r == CUDA_SUCCESS)
+        r = s->context->error;
     if (r != CUDA_SUCCESS || !width || !height)
         return r;
     if (__builtin_mul_overflow(width, element_bytes, &e.width) || dst % element_bytes)

@@ -42,9 +42,9 @@ CUresult mock_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *numBlock
                                                                    size_t dynamicSMemSize, unsigned int flags)
 {
     struct mock_function *f;
-    if (!numBlocks || blockSize <= 0 || flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = mock_function_resolve_here(func, &f);
+    CUresult r = numBlocks ? mock_function_resolve_here(func, &f) : CUDA_ERROR_INVALID_VALUE;
+    if (r == CUDA_SUCCESS && (blockSize <= 0 || flags & ~(unsigned)CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE))
+        r = CUDA_ERROR_INVALID_VALUE;
     if (r == CUDA_SUCCESS)
         *numBlocks = mock_blocks_per_sm(f, blockSize, dynamicSMemSize);
     return r;
