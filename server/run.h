@@ -56,6 +56,9 @@ void gn_layouts_forget(struct gn_worker *w, uint64_t id);
 // round trip. None where the driver refuses.
 void gn_attributes_add(struct gn_worker *w, CUfunction function, uint32_t device, const void **attributes, uint32_t *attributes_bytes);
 
+// Before a stream is destroyed (run_sync.c): synchronising its context will wait for what it has still to do.
+void gn_sync_leave_behind(struct gn_worker *w, uint64_t context, CUstream stream);
+
 // Frees what the commands keep in memory of this process; driver objects go with the process.
 void gn_run_close(struct gn_worker *w);
 

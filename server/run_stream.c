@@ -29,6 +29,8 @@ CUresult gn_run_stream_destroy(struct gn_worker *w, struct gn_request *q,
         gn_forget(w, a->stream);    // its creation failed: the name is free again
         return CUDA_ERROR_INVALID_HANDLE;
     }
+    const struct gn_handle_slot *slot = gn_handle_find(&w->handles, a->stream, GN_KIND_STREAM);
+    gn_sync_leave_behind(w, slot->context, stream);
     CUresult r = GN_DRIVER(w, cuStreamDestroy_v2, stream);
     gn_forget(w, a->stream);
     return of_destroying(r);

@@ -31,6 +31,32 @@ static CUresult follow(struct gn_worker *w, const struct gn_wait_pair *pair, CUs
     return r ? r : GN_DRIVER(w, cuStreamWaitEvent, pair->stream, pair->event, 0);
 }
 
+// A stream is about to be destroyed: what it has still to do goes on, and synchronising its context waits for it.
+static void leave_behind(struct gn_worker *w, struct gn_server_context *x, CUstream stream)
+{
+    struct gn_wait_pair pair;
+    if (GN_DRIVER(w, cuStreamQuery, stream) != CUDA_ERROR_NOT_READY)
+        return;
+    if (!x->left) {
+        if (gn_wait_pair_take(w, &pair))
+            return;
+        x->left = pair.stream;
+        x->left_event = pair.event;
+    }
+    follow(w, &(struct gn_wait_pair){.stream = x->left, .event = x->left_event}, stream);
+}
+
+void gn_sync_leave_behind(struct gn_worker *w, uint64_t context, CUstream stream)
+{
+    struct gn_handle_slot *slot = gn_handle_find(&w->handles, context, GN_KIND_CONTEXT);
+    struct gn_server_context *x = slot ? slot->object : NULL, *scope = w->scope;
+    if (!x || gn_use_context(w, x->context))
+        return;
+    leave_behind(w, x, stream);
+    if (scope && scope != x)
+        gn_use_context(w, scope->context);
+}
+
 CUresult gn_run_stream_synchronize(struct gn_worker *w, struct gn_request *q, const struct gn_args_stream_synchronize *a,
                                    struct gn_out_stream_synchronize *o)
 {
@@ -116,6 +142,10 @@ CUresult gn_run_context_synchronize(struct gn_worker *w, struct gn_request *q, c
         r = follow(w, &pair, CU_STREAM_LEGACY);
     } else {
         r = query;
+    }
+    if (!r && w->scope->left && GN_DRIVER(w, cuStreamQuery, w->scope->left) == CUDA_ERROR_NOT_READY) {
+        busy = true;
+        r = follow(w, &pair, w->scope->left);
     }
     uint32_t index = 0;
     for (struct gn_handle_slot *slot; !r && (slot = gn_handle_next(&w->handles, &index));) {

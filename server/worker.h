@@ -28,6 +28,8 @@ struct gn_server_context { // the object of a handle of kind context
     CUdevice device;
     bool primary;
     uint64_t settled_at; // the worker's `work` when all of it was known to be done
+    CUstream left;     // waits for what destroyed streams had still to do; NULL: nothing yet
+    CUevent left_event;
     uint32_t retained; // primary: by the client; at the driver it is retained once as long as this object lives
 };
 
