@@ -101,6 +101,11 @@ group_errors() {
     for v in release asan; do tap "errors: $v" bash tests/errors/run.sh "$v"; done
 }
 
+group_differential() {
+    local v
+    for v in release asan tsan; do tap "differential: $v" bash tests/differential/run.sh "$v"; done
+}
+
 group_compat() { tap "compat: quick" bash tests/compat/run.sh --quick; }
 
 # Two at a time: the seconds are the budget, the machine has two cores.
@@ -134,7 +139,7 @@ group_fuzz() {
 }
 
 groups=("$@")
-[ ${#groups[@]} -eq 0 ] && groups=(rules unit fault e2e errors compat fuzz)
+[ ${#groups[@]} -eq 0 ] && groups=(rules unit fault e2e errors differential compat fuzz)
 for g in "${groups[@]}"; do
     declare -F "group_$g" >/dev/null || { echo "run.sh: there is no group '$g'" >&2; exit 2; }
     "group_$g"
