@@ -7,6 +7,7 @@
 #include "api_wire.h"
 #include "core/image.h"
 #include "interpose/memory.h"
+#include "interpose/memory_range.h"
 #include "interpose/module.h"
 #include "interpose/options.h"
 #include "interpose/refuse.h"
@@ -31,7 +32,7 @@ static CUresult check_options(struct gn_call *c, unsigned count, const CUlibrary
     return CUDA_SUCCESS;
 }
 
-static CUresult load(struct gn_call *c, CUlibrary *library, const void *image, size_t size_bytes)
+static CUresult load_once(struct gn_call *c, CUlibrary *library, const void *image, size_t size_bytes)
 {
     struct gn_args_library_load args;
     struct gn_library *l = calloc(1, sizeof *l);
@@ -53,6 +54,15 @@ static CUresult load(struct gn_call *c, CUlibrary *library, const void *image, s
     }
     gn_handle_give(library, args.library);
     return CUDA_SUCCESS;
+}
+
+// As for modules: its variables may need what is granted to allocations and not used.
+static CUresult load(struct gn_call *c, CUlibrary *library, const void *image, size_t size_bytes)
+{
+    CUresult r = load_once(c, library, image, size_bytes);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && c->context && gn_range_yield(c->context->device))
+        r = load_once(c, library, image, size_bytes);
+    return r;
 }
 
 CUresult gn_cuLibraryLoadData(struct gn_call *c, CUlibrary *library, const void *code,

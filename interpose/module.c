@@ -9,6 +9,7 @@
 #include "api_wire.h"
 #include "core/image.h"
 #include "interpose/memory.h"
+#include "interpose/memory_range.h"
 
 static struct gn_module *module_of(CUmodule handle)
 {
@@ -16,7 +17,7 @@ static struct gn_module *module_of(CUmodule handle)
     return slot ? slot->object : NULL;
 }
 
-static CUresult load(struct gn_call *c, CUmodule *module, const void *image, size_t size_bytes)
+static CUresult load_once(struct gn_call *c, CUmodule *module, const void *image, size_t size_bytes)
 {
     struct gn_args_module_load args;
     if (!module)
@@ -41,6 +42,15 @@ static CUresult load(struct gn_call *c, CUmodule *module, const void *image, siz
     }
     gn_handle_give(module, args.module);
     return CUDA_SUCCESS;
+}
+
+// Its variables may need what is granted to allocations and not used.
+static CUresult load(struct gn_call *c, CUmodule *module, const void *image, size_t size_bytes)
+{
+    CUresult r = load_once(c, module, image, size_bytes);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && c->context && gn_range_yield(c->context->device))
+        r = load_once(c, module, image, size_bytes);
+    return r;
 }
 
 CUresult gn_cuModuleLoadData(struct gn_call *c, CUmodule *module, const void *image)

@@ -34,8 +34,9 @@ struct pool {
     pthread_mutex_t lock;        // guards what follows
     uint64_t *unused;            // handles
     size_t unused_count, unused_room, mapped_count;
+    size_t unannounced;          // of the unused: made aside, and the client has not been told
     uint64_t target_bytes, unused_bytes_max;
-    bool filling;
+    bool filling, stop;          // stop: memory is short, the one that fills is to leave off
     pthread_mutex_t making; // held while memory is made, and while it is asked how much there is: taken before `lock`
 };
 
@@ -87,20 +88,22 @@ static bool make_room(struct pool *p)
     return true;
 }
 
-// Makes granules until `bytes` more of them are unused, or memory is short. Returns what was made.
-static uint64_t make(struct gn_worker *w, struct pool *p, uint64_t bytes)
+// Makes granules until `bytes` more of them are unused, or memory is short. `aside`: by a thread of its own, and nobody is told yet.
+static void make(struct gn_worker *w, struct pool *p, uint64_t bytes, bool aside)
 {
     CUmemAllocationProp prop = prop_of(p->device);
     uint64_t made = 0;
-    for (bool kept = true; kept && made < bytes; made += kept ? GRANULE_BYTES : 0) {
+    for (bool kept = true; kept && made < bytes; made += GRANULE_BYTES) {
         CUmemGenericAllocationHandle handle;
         pthread_mutex_lock(&p->making);
-        bool charged = gn_memory_charge(w, GRANULE_BYTES);
+        bool charged = !(aside && p->stop) && gn_memory_charge(w, GRANULE_BYTES);
         bool there = charged && GN_DRIVER(w, cuMemCreate, &handle, GRANULE_BYTES, &prop, 0) == CUDA_SUCCESS;
         pthread_mutex_lock(&p->lock);
         kept = there && make_room(p);
-        if (kept)
+        if (kept) {
             p->unused[p->unused_count++] = handle;
+            p->unannounced += aside;
+        }
         pthread_mutex_unlock(&p->lock);
         if (there && !kept)
             GN_DRIVER(w, cuMemRelease, handle);
@@ -108,7 +111,6 @@ static uint64_t make(struct gn_worker *w, struct pool *p, uint64_t bytes)
             gn_memory_discharge(w, GRANULE_BYTES);
         pthread_mutex_unlock(&p->making);
     }
-    return made;
 }
 
 // What may be made without eating into what modules and kernels may need.
@@ -117,8 +119,13 @@ static uint64_t spare_bytes(struct gn_worker *w)
     size_t free_bytes = 0, total_bytes = 0;
     if (GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes))
         return 0;
+    uint64_t limit = w->limits.memory_bytes, used = atomic_load_explicit(&w->memory_used_bytes, memory_order_relaxed), spare = free_bytes;
+    if (limit && limit < total_bytes) { // as large as the session's device is
+        total_bytes = limit;
+        spare = limit > used && limit - used < free_bytes ? limit - used : limit > used ? free_bytes : 0;
+    }
     uint64_t headroom = total_bytes / MEMORY_SHARE;
-    return free_bytes > headroom ? (free_bytes - headroom) / GRANULE_BYTES * GRANULE_BYTES : 0;
+    return spare > headroom ? (spare - headroom) / GRANULE_BYTES * GRANULE_BYTES : 0;
 }
 
 struct fill_job {
@@ -130,21 +137,23 @@ static void fill(struct gn_worker *w, void *data)
 {
     const struct fill_job *job = data;
     struct pool *p = job->pool;
-    uint64_t made = 0;
     if (gn_use_context(w, job->context) == CUDA_SUCCESS) {
         uint64_t spare = spare_bytes(w);
         pthread_mutex_lock(&p->lock);
         uint64_t have = p->unused_count * (uint64_t)GRANULE_BYTES, want = p->target_bytes > have ? p->target_bytes - have : 0;
         pthread_mutex_unlock(&p->lock);
-        made = make(w, p, want < spare ? want : spare);
+        make(w, p, want < spare ? want : spare, true);
     }
     pthread_mutex_lock(&p->lock);
-    p->filling = false;
-    pthread_mutex_unlock(&p->lock);
-    if (made) {
+    uint64_t made = p->unannounced * (uint64_t)GRANULE_BYTES;
+    p->unannounced = 0;
+    p->filling = p->stop = false;
+    // Under the lock: a reply that says that memory is short comes after the word of what the client holds.
+    if (made)
         gn_output_push(w->output, &(struct gn_message){.kind = GN_MESSAGE_CREDIT, .id = (uint64_t)p->device, .value = made}, NULL);
+    pthread_mutex_unlock(&p->lock);
+    if (made)
         gn_output_flush(w->output);
-    }
 }
 
 // More credit, if less than half of what there should be is left. `more`: there should have been more.
@@ -214,6 +223,31 @@ CUresult gn_pool_info(struct gn_worker *w, struct gn_pool_info *info)
         pthread_mutex_unlock(&p->making);
     }
     return r;
+}
+
+// With the locks `making` and `lock`.
+static bool release_unannounced(struct gn_worker *w, struct pool *p)
+{
+    bool any = p->unannounced > 0;
+    p->stop = p->filling;
+    for (; p->unannounced; p->unannounced--) {
+        GN_DRIVER(w, cuMemRelease, p->unused[--p->unused_count]);
+        gn_memory_discharge(w, GRANULE_BYTES);
+    }
+    return any;
+}
+
+bool gn_pool_reclaim(struct gn_worker *w, CUdevice device)
+{
+    struct pool *p = pool_of(w, device);
+    if (!p)
+        return false;
+    pthread_mutex_lock(&p->making);
+    pthread_mutex_lock(&p->lock);
+    bool any = release_unannounced(w, p);
+    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->making);
+    return any;
 }
 
 void gn_pool_missed(struct gn_worker *w, CUdevice device, uint64_t size_bytes)
@@ -308,7 +342,7 @@ static CUresult answer_range(struct gn_worker *w, struct pool *p, uint64_t want_
     first = first < p->unused_bytes_max ? first : p->unused_bytes_max;
     p->target_bytes = first;
     if (!p->unused_count)
-        make(w, p, first < spare ? first : spare);
+        make(w, p, first < spare ? first : spare, false);
     *o = (struct gn_out_memory_range){.start = p->start,
                                       .size_bytes = p->size_bytes,
                                       .granule_bytes = GRANULE_BYTES,
@@ -367,7 +401,7 @@ CUresult gn_run_memory_map(struct gn_worker *w, struct gn_request *q, const stru
     if (!granules)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&p->lock);
-    bool enough = count <= p->unused_count;
+    bool enough = count <= p->unused_count - p->unannounced;
     for (uint64_t i = 0; enough && i < count; i++)
         granules[i] = p->unused[--p->unused_count];
     p->mapped_count += enough ? count : 0;
@@ -420,7 +454,7 @@ CUresult gn_run_memory_return(struct gn_worker *w, struct gn_request *q, const s
     uint64_t count = a->size_bytes / GRANULE_BYTES;
     if (p)
         pthread_mutex_lock(&p->lock);
-    bool enough = p && !(a->size_bytes % GRANULE_BYTES) && count <= p->unused_count;
+    bool enough = p && !(a->size_bytes % GRANULE_BYTES) && count <= p->unused_count - p->unannounced;
     for (uint64_t i = 0; enough && i < count; i++) {
         CUresult released = GN_DRIVER(w, cuMemRelease, p->unused[--p->unused_count]);
         r = r ? r : released;

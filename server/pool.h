@@ -20,6 +20,8 @@ struct gn_pool_info {
 CUresult gn_pool_info(struct gn_worker *w, struct gn_pool_info *info);
 // An allocation went past the credit: more of it would have helped.
 void gn_pool_missed(struct gn_worker *w, CUdevice device, uint64_t size_bytes);
+// Memory of the device is short: what is being made ahead for the client goes back. True: there was some, try again.
+bool gn_pool_reclaim(struct gn_worker *w, CUdevice device);
 void gn_pools_close(struct gn_worker *w);
 
 // The session's device memory is charged before the driver is asked: false over the session's limit. From any thread.

@@ -100,6 +100,19 @@ static uint64_t charged(uint64_t size_bytes)
                : (size_bytes + GRAIN_BYTES - 1) & ~(uint64_t)(GRAIN_BYTES - 1);
 }
 
+static CUresult alloc(struct gn_worker *w, uint64_t charge, uint64_t size_bytes, CUdeviceptr *address)
+{
+    CUresult r = reserve(w, charge);
+    if (r != CUDA_SUCCESS)
+        return r;
+    r = GN_DRIVER(w, cuMemAlloc_v2, address, size_bytes);
+    if (r == CUDA_SUCCESS)
+        add(w, *address, charge);
+    else
+        gn_memory_discharge(w, charge);
+    return r;
+}
+
 CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc *a,
                              struct gn_out_memory_alloc *o)
 {
@@ -108,16 +121,34 @@ CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const st
     uint64_t charge = charged(a->size_bytes);
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
-    CUresult r = reserve(w, charge);
+    CUresult r = alloc(w, charge, a->size_bytes, &address);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, w->scope->device))
+        r = alloc(w, charge, a->size_bytes, &address);
+    o->address = address;
+    if (r == CUDA_SUCCESS)
+        gn_pool_missed(w, w->scope->device, a->size_bytes);
+    return r;
+}
+
+static CUresult alloc_pitch(struct gn_worker *w, const struct gn_args_memory_alloc_pitch *a, CUdeviceptr *address, size_t *pitch)
+{
+    uint64_t least, more;
+    if (__builtin_mul_overflow(a->width_bytes, a->height, &least))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult r = reserve(w, charged(least));
     if (r != CUDA_SUCCESS)
         return r;
-    r = GN_DRIVER(w, cuMemAlloc_v2, &address, a->size_bytes);
+    r = GN_DRIVER(w, cuMemAllocPitch_v2, address, pitch, a->width_bytes, a->height, a->element_bytes);
+    // The pitch is the driver's to choose: only now it is known what this costs.
+    more = r == CUDA_SUCCESS ? charged(*pitch * a->height) - charged(least) : 0;
+    if (r == CUDA_SUCCESS && !gn_memory_charge(w, more)) {
+        GN_DRIVER(w, cuMemFree_v2, *address);
+        r = CUDA_ERROR_OUT_OF_MEMORY;
+    }
     if (r == CUDA_SUCCESS)
-        add(w, address, charge);
+        add(w, *address, charged(least) + more);
     else
-        gn_memory_discharge(w, charge);
-    o->address = address;
-    gn_pool_missed(w, w->scope->device, a->size_bytes);
+        gn_memory_discharge(w, charged(least));
     return r;
 }
 
@@ -128,30 +159,14 @@ CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q,
     (void)q;
     CUdeviceptr address = 0;
     size_t pitch = 0;
-    uint64_t least, more;
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
-    if (__builtin_mul_overflow(a->width_bytes, a->height, &least))
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult r = reserve(w, charged(least));
-    if (r != CUDA_SUCCESS)
-        return r;
-    r = GN_DRIVER(w, cuMemAllocPitch_v2, &address, &pitch, a->width_bytes, a->height, a->element_bytes);
-    if (r != CUDA_SUCCESS) {
-        gn_memory_discharge(w, charged(least));
-        return r;
-    }
-    // The pitch is the driver's to choose: only now it is known what this costs.
-    more = charged(pitch * a->height) - charged(least);
-    if (!gn_memory_charge(w, more)) {
-        GN_DRIVER(w, cuMemFree_v2, address);
-        gn_memory_discharge(w, charged(least));
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    add(w, address, charged(least) + more);
+    CUresult r = alloc_pitch(w, a, &address, &pitch);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, w->scope->device))
+        r = alloc_pitch(w, a, &address, &pitch);
     o->address = address;
     o->pitch_bytes = pitch;
-    return CUDA_SUCCESS;
+    return r;
 }
 
 CUresult gn_run_memory_free(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_free *a,

@@ -3,6 +3,7 @@
 // run_image.c.
 #include <string.h>
 
+#include "server/pool.h"
 #include "server/run.h"
 #include "server/run_image.h"
 
@@ -19,6 +20,8 @@ CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const str
         r = w->driver.calls.cuModuleLoadData
                 ? w->driver.calls.cuModuleLoadData(&module, taken.image)
                 : GN_DRIVER(w, cuModuleLoadDataEx, &module, taken.image, 0, NULL, NULL);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY) // for the next try, which the client makes when it has given back its own
+        gn_pool_reclaim(w, w->scope ? w->scope->device : CU_DEVICE_INVALID);
     r = gn_keep(w, q, GN_KIND_MODULE, a->module, r ? NULL : module, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuFuncGetParamInfo)
         gn_layouts_keep(w, a->module, taken.data, taken.size_bytes);
@@ -36,6 +39,8 @@ CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const st
     // No option says that the image stays where it is: the driver copies what it needs.
     if (r == CUDA_SUCCESS)
         r = GN_DRIVER(w, cuLibraryLoadData, &library, taken.image, NULL, NULL, 0, NULL, NULL, 0);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY)
+        gn_pool_reclaim(w, w->scope ? w->scope->device : CU_DEVICE_INVALID);
     r = gn_keep(w, q, GN_KIND_LIBRARY, a->library, r ? NULL : library, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuKernelGetParamInfo)
         gn_layouts_keep(w, a->library, taken.data, taken.size_bytes);

@@ -39,6 +39,16 @@ struct allocation {
     uint64_t size_bytes;
 };
 
+static CUresult create(struct gn_worker *w, uint64_t size_bytes, const CUmemAllocationProp *prop, CUmemGenericAllocationHandle *handle)
+{
+    if (!gn_memory_charge(w, size_bytes))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult r = GN_DRIVER(w, cuMemCreate, handle, size_bytes, prop, 0);
+    if (r)
+        gn_memory_discharge(w, size_bytes);
+    return r;
+}
+
 CUresult gn_run_vmm_create(struct gn_worker *w, struct gn_request *q, const struct gn_args_vmm_create *a, struct gn_out_vmm_create *o)
 {
     CUmemAllocationProp prop = {.type = CU_MEM_ALLOCATION_TYPE_PINNED, .location = {CU_MEM_LOCATION_TYPE_DEVICE, (int)a->device}},
@@ -48,9 +58,9 @@ CUresult gn_run_vmm_create(struct gn_worker *w, struct gn_request *q, const stru
     if (!made)
         return CUDA_ERROR_OUT_OF_MEMORY;
     made->size_bytes = a->size_bytes;
-    CUresult r = gn_memory_charge(w, a->size_bytes) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-    if (!r && (r = GN_DRIVER(w, cuMemCreate, &made->handle, a->size_bytes, &prop, 0)))
-        gn_memory_discharge(w, a->size_bytes);
+    CUresult r = create(w, a->size_bytes, &prop, &made->handle);
+    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, (CUdevice)a->device))
+        r = create(w, a->size_bytes, &prop, &made->handle);
     if (r) {
         free(made);
         return r;
