@@ -286,7 +286,8 @@ int main(int argc, char **argv)
     if (gn_place_open(&b.place, b.driver)) {
         print_machine(&b);
         status = commands[command].run(&b);
-        gn_results_print(&b.results, stdout, b.against);
+        if (commands[command].run != gn_bench_ablation) // which has a table of its own
+            gn_results_print(&b.results, stdout, b.against);
         if (b.targets)
             gn_results_print_targets(&b.results, stdout);
         if (status)

@@ -34,6 +34,11 @@ int gn_bench_micro_network(struct gn_bench *b, const struct gn_network *network,
                            const struct gn_baseline *baselines, unsigned count, const char *const *only,
                            unsigned only_count, bool with_limits);
 
+// llm_decode of these baselines on one network, whole runs interleaved; only: patterns, none: all. 0 or 1.
+int gn_bench_apps_network(struct gn_bench *b, const struct gn_network *network,
+                          const struct gn_baseline *baselines, unsigned count, const char *const *only,
+                          unsigned only_count);
+
 // Calls `run` for each network of the options.
 int gn_bench_networks(struct gn_bench *b, int (*run)(struct gn_bench *b, const struct gn_network *network));
 // The baselines of the options; how many, or -1: one is unknown, said on stderr.

@@ -138,18 +138,38 @@ static void load_kernels(struct gn_micro_result *result)
         TRY(cuModuleGetFunction(&micro.kernels[i], micro.module, names[i]));
 }
 
+// Bytes without any pattern (xorshift): what compresses would be another measurement.
+static void fill_random(uint8_t *bytes, size_t n)
+{
+    uint64_t x = 0x9e3779b97f4a7c15;
+    for (size_t i = 0; i < n; i++) {
+        if (!(i % 8)) {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+        }
+        bytes[i] = (uint8_t)(x >> 8 * (i % 8));
+    }
+}
+
 static void fill_memory(struct gn_micro_result *result, size_t bytes)
 {
     TRY(cuMemFree(micro.memory));
     TRY(cuMemAlloc(&micro.memory, bytes));
+    TRY(cuMemAlloc(&micro.repeating_memory, GN_MICRO_REPEATING_BYTES));
     TRY(cuMemAllocHost((void **)&micro.pinned, bytes));
     TRY(cuStreamCreate(&micro.stream, CU_STREAM_NON_BLOCKING));
     micro.memory_bytes = bytes;
     micro.pageable = malloc(bytes);
-    if (!micro.pageable)
+    micro.repeating = malloc(GN_MICRO_REPEATING_BYTES);
+    if (!micro.pageable || !micro.repeating) {
         snprintf(result->failed, sizeof result->failed, "no memory");
-    for (size_t i = 0; micro.pageable && i < bytes; i++)
-        micro.pageable[i] = micro.pinned[i] = (uint8_t)(i * 2654435761u >> 13);
+        return;
+    }
+    fill_random(micro.pageable, bytes);
+    memcpy(micro.pinned, micro.pageable, bytes);
+    for (size_t i = 0; i < GN_MICRO_REPEATING_BYTES; i++)
+        micro.repeating[i] = (uint8_t)(i >> 6);
 }
 
 static void collect_rows(uint64_t max_bytes)

@@ -10,7 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GN_MICRO_VALUES_MAX = 512, GN_MICRO_NAME_BYTES = 64, GN_MICRO_KERNELS = 3 };
+enum {
+    GN_MICRO_REPEATING_BYTES = 16 << 20,
+    GN_MICRO_VALUES_MAX = 512,
+    GN_MICRO_NAME_BYTES = 64,
+    GN_MICRO_KERNELS = 3
+};
 
 struct gn_micro {
     CUcontext context;
@@ -18,8 +23,10 @@ struct gn_micro {
     CUfunction kernels[GN_MICRO_KERNELS]; // 0, 8 and 32 parameters
     void *parameters[32];
     CUstream stream;
-    CUdeviceptr memory; // of memory_bytes
-    uint8_t *pageable, *pinned;
+    CUdeviceptr memory;           // of memory_bytes; all copies but the repeating ones write the same there
+    CUdeviceptr repeating_memory; // of GN_MICRO_REPEATING_BYTES
+    uint8_t *pageable, *pinned;   // the same bytes, which do not compress; memory_bytes each
+    uint8_t *repeating;           // GN_MICRO_REPEATING_BYTES that do
     size_t memory_bytes;
     const struct mock_stamps *stamps; // NULL: launches are not stamped
 };
@@ -38,7 +45,7 @@ struct gn_micro_row {
     const char *about;
     void (*run)(struct gn_micro *m, const struct gn_micro_row *row, struct gn_micro_result *result);
     uint64_t number; // what the function makes of it: bytes, threads, a kernel
-    bool pinned;
+    bool pinned, repeats;
     bool stamped; // needs GENIE_MOCK=stamp=FILE
 };
 

@@ -133,7 +133,9 @@ static void put_report(FILE *f)
     put_number(f, "wakeups", n.wakeups);
     put_number(f, "direct_sends", n.direct_sends);
     put_number(f, "lone_sends", n.lone_sends);
+    put_number(f, "flush_sends", n.flush_sends);
     put_number(f, "late_sends", n.late_sends);
+    put_number(f, "tail_sends", n.tail_sends);
     put_number(f, "looks", n.looks);
     put_number(f, "look_hits", n.look_hits);
     fprintf(f, "\n}\n");

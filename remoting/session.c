@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "remoting/futex.h"
 #include "remoting/session_parts.h"
@@ -23,16 +25,26 @@ static int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
     return -error;
 }
 
+static void stop_sender(struct gn_session *s)
+{
+    atomic_store(&s->stopping, true);
+    gn_lock_take(&s->send_lock);
+    session_wake_sender(s);
+    gn_lock_give(&s->send_lock);
+}
+
 static int start_threads(struct gn_session *s)
 {
+    s->sender_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (s->sender_fd < 0)
+        return -errno;
+    s->sender = SENDER_ASLEEP;
     int error = start_thread(&s->sender_thread, session_sender, s);
     if (error)
         return error;
     error = start_thread(&s->receiver_thread, session_receiver, s);
     if (error) {
-        atomic_store(&s->stopping, true);
-        atomic_fetch_add(&s->sender_word, 1);
-        gn_futex_wake(&s->sender_word, 1);
+        stop_sender(s);
         pthread_join(s->sender_thread, NULL);
         return error;
     }
@@ -60,7 +72,8 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
     s->controls_end = &s->controls;
     gn_spin_init(&s->spin, config->spin_ns);
     link->look_ns = s->spin.limit_ns;
-    s->sender = config->threads ? SENDER_AWAKE : SENDER_NONE;
+    s->sender = SENDER_NONE;
+    s->sender_fd = -1;
     s->ring.size_bytes = config->ring_bytes;
     s->ring.bytes = malloc(config->ring_bytes);
     s->config.receive_bytes = config->receive_bytes ? config->receive_bytes : RECEIVE_BYTES;
@@ -72,6 +85,8 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
     *session = s;
     return 0;
 fail:
+    if (s->sender_fd >= 0)
+        close(s->sender_fd);
     free(s->ring.bytes);
     free(s->buffer);
     free(s);
@@ -126,12 +141,13 @@ void gn_session_close(struct gn_session *s)
 {
     atomic_store(&s->stopping, true);
     session_fail(s, "closed");
-    atomic_fetch_add(&s->sender_word, 1);
-    gn_futex_wake(&s->sender_word, 1);
     if (s->has_threads) {
+        stop_sender(s);
         pthread_join(s->sender_thread, NULL);
         pthread_join(s->receiver_thread, NULL);
     }
+    if (s->sender_fd >= 0)
+        close(s->sender_fd);
     s->link->ops->close(s->link);
     gn_link_free(s->link);
     for (struct control *c = s->controls, *next; c; c = next) {
@@ -146,7 +162,12 @@ void gn_session_close(struct gn_session *s)
     free(s);
 }
 
-void gn_session_forked(struct gn_session *s) { s->link->ops->abandon(s->link); }
+void gn_session_forked(struct gn_session *s)
+{
+    if (s->sender_fd >= 0)
+        close(s->sender_fd);
+    s->link->ops->abandon(s->link);
+}
 
 void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
 {

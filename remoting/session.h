@@ -85,9 +85,11 @@ struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
-    uint64_t direct_sends;    // by callers, each of their command, over a link where that is a copy
-    uint64_t lone_sends;      // by callers, of a command that nothing was before or behind
-    uint64_t late_sends;      // by callers, because the sender thread did not get a core
+    uint64_t direct_sends;    // by the thread that posted, of its command at once, over a link where that is a copy
+    uint64_t lone_sends;      // of a command that nothing had been sent shortly before; these and the next two: by the thread that posted
+    uint64_t flush_sends;     // because much was pending
+    uint64_t late_sends;      // because the sender thread did not get a core
+    uint64_t tail_sends;      // by the sender thread, because nobody else had for a while
     uint64_t looks, look_hits; // receives that began with looking, and those that so found what they waited for
 };
 void gn_session_count(struct gn_session *session, struct gn_session_counts *counts);

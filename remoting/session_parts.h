@@ -24,10 +24,9 @@ enum {
     RECEIVE_BYTES = 64 << 10,     // of the buffer, unless the configuration says otherwise
     RECEIVE_BYTES_MIN = 8 << 10,  // a goodbye (4 KiB) comes in whole
     PRINT_BYTES_MAX = 32 << 10,
-    TICK_NS = 20000,              // the sender thread's pause after a batch: what follows a burst goes in one send
-    TICKS_IDLE = 3,               // idle pauses before it sleeps
-    FLUSH_BYTES = 16 << 10,       // so much pending ends a pause early
-    TICK_SLACK_NS = 1000,         // how late the kernel may end a pause: by default 50 us, more than the pause itself
+    ALONE_NS = 20000,             // a command that comes so long after the last one is sent at once
+    TAIL_NS = 40000,              // what nobody else has sent for so long the sender thread sends: the end of a burst
+    FLUSH_BYTES = 16 << 10,       // so much pending is sent by the thread that posts: a send then costs a few ns for each command
     LATE_EVERY = 8,               // a power of two: every so many commands their thread looks whether the sender thread is late,
     LATE_NS = 60000,              // that is, has not moved for so long; then it sends by itself
     TRANSFERS_MAX = 1 << 20,      // copies under way at once: more than the commands of the largest ring
@@ -74,7 +73,7 @@ struct transfer {
     uint64_t moved_bytes;
 };
 
-enum sender_state { SENDER_NONE, SENDER_ASLEEP, SENDER_AWAKE, SENDER_TICK };
+enum sender_state { SENDER_NONE, SENDER_ASLEEP, SENDER_ARMED, SENDER_DUE }; // armed: wakes in TAIL_NS; due: now
 
 struct gn_session {
     struct gn_link *link;
@@ -96,9 +95,9 @@ struct gn_session {
     uint64_t small_bytes;          // of small payload, which lies among the commands
     struct gn_packing packing;
     uint64_t late_sent, late_ns;   // how far sending was when somebody last looked and it had moved, and when that was
-    uint64_t alone_ns;             // when a command last found the sender thread asleep
+    uint64_t alone_ns;             // when something was last sent, or a command found the sender thread asleep
     enum sender_state sender;
-    _Atomic uint32_t sender_word;  // futex of the sender thread
+    int sender_fd;                 // the timer that wakes the sender thread, or -1
 
     struct gn_lock receive_lock;
     struct waiter *waiters;
@@ -130,6 +129,7 @@ void session_control_free(struct control *control);
 void session_send_pending(struct gn_session *s, uint64_t until); // sends what is pending (to `until`, and payload there) unless another does
 void session_kick(struct gn_session *s);                         // with the send lock: sees to it that what is pending goes out soon
 bool session_queue_control(struct gn_session *s, struct control *control); // false: too much payload waits already; freed
+void session_wake_sender(struct gn_session *s); // with the send lock
 void *session_sender(void *session);
 void session_fail_senders(struct gn_session *s);
 int session_ask_read(struct gn_session *s, uint64_t context, const void *args, uint64_t transfer, int32_t *code, struct gn_latched *latched);

@@ -87,10 +87,12 @@ void session_waiter_remove(struct gn_session *s, struct waiter *w)
     gn_lock_give(&s->receive_lock);
 }
 
+// With the receive lock. Who receives for himself is not asleep.
 static void wake(struct waiter *w)
 {
     atomic_store(&w->woken, 1);
-    gn_futex_wake(&w->woken, 1);
+    if (w->asleep)
+        gn_futex_wake(&w->woken, 1);
 }
 
 // With the receive lock: who shall receive now that the role is free? A waiter that sleeps (one that does not will see by itself that the role

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "remoting/futex.h"
 #include "remoting/session_parts.h"
@@ -141,6 +142,31 @@ static bool is_sent(const struct gn_session *s, uint64_t until)
     return s->ring.sent >= until && !(s->extent_count && s->extents[s->extent_first].position <= until);
 }
 
+// With the send lock.
+static void set_timer(struct gn_session *s, enum sender_state state, long after_ns)
+{
+    const struct itimerspec t = {.it_value = {.tv_nsec = after_ns}};
+    timerfd_settime(s->sender_fd, 0, &t, NULL);
+    s->sender = state;
+}
+
+void session_wake_sender(struct gn_session *s)
+{
+    set_timer(s, SENDER_DUE, 1);
+    s->counts.wakeups++;
+}
+
+void session_kick(struct gn_session *s)
+{
+    if (s->sending || !is_pending(s) || s->sender == SENDER_NONE || atomic_load_explicit(&s->over, memory_order_relaxed))
+        return;
+    bool now = s->ring.head - s->ring.sent >= FLUSH_BYTES || s->extent_count || s->controls || s->partial;
+    if (now && s->sender != SENDER_DUE)
+        session_wake_sender(s);
+    else if (!now && s->sender == SENDER_ASLEEP)
+        set_timer(s, SENDER_ARMED, TAIL_NS);
+}
+
 // With wait = false it sends what the link takes at once, and leaves the rest to the sender thread.
 static void send_pending(struct gn_session *s, uint64_t until, bool wait)
 {
@@ -170,24 +196,13 @@ static void send_pending(struct gn_session *s, uint64_t until, bool wait)
     }
     s->sending = false;
     session_kick(s);
+    if (wait && s->sender == SENDER_ARMED && !is_pending(s)) // whoever waits has sent the burst's end himself
+        set_timer(s, SENDER_ASLEEP, 0);
     gn_lock_give(&s->send_lock);
     pthread_setcancelstate(cancel, NULL);
 }
 
 void session_send_pending(struct gn_session *s, uint64_t until) { send_pending(s, until, true); }
-
-void session_kick(struct gn_session *s)
-{
-    if (s->sending || !is_pending(s) || atomic_load_explicit(&s->over, memory_order_relaxed))
-        return;
-    bool much = s->ring.head - s->ring.sent >= FLUSH_BYTES || s->extent_count || s->controls;
-    if (s->sender == SENDER_ASLEEP || (s->sender == SENDER_TICK && much)) {
-        s->sender = SENDER_AWAKE;
-        s->counts.wakeups++;
-        atomic_fetch_add(&s->sender_word, 1);
-        gn_futex_wake(&s->sender_word, 1);
-    }
-}
 
 static uint64_t now_ns(void)
 {
@@ -196,14 +211,12 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-// With the send lock: is this command alone, so far? Then its thread sends it: that is hardly dearer than waking the sender thread, and no
-// wake-up lies in its way. What follows soon is the sender thread's, which makes batches of it.
+// With the send lock: has nothing been sent shortly before this command? Then its thread sends it: that is hardly dearer than waking another, and
+// no wake-up lies in its way. What follows soon may wait for company.
 static bool is_alone(struct gn_session *s)
 {
-    if (s->sender != SENDER_ASLEEP || s->sending)
-        return false;
     uint64_t now = now_ns();
-    bool alone = now - s->alone_ns > TICK_NS;
+    bool alone = now - s->alone_ns > ALONE_NS;
     s->alone_ns = now;
     s->counts.lone_sends += alone;
     return alone;
@@ -225,20 +238,43 @@ static bool is_late(struct gn_session *s)
     return true;
 }
 
+// With the send lock, after a posted command: shall its thread send what is pending? If not, it sees to it that another does.
+static bool is_to_be_sent(struct gn_session *s)
+{
+    uint64_t pending_bytes = s->ring.head - s->ring.sent;
+    if (!s->has_threads)
+        return pending_bytes >= s->ring.size_bytes / 2;
+    if (pending_bytes >= FLUSH_BYTES && s->sender != SENDER_DUE) {
+        s->counts.flush_sends++;
+        return true;
+    }
+    if (s->sender == SENDER_ASLEEP) {
+        if (is_alone(s))
+            return true;
+        session_kick(s);
+        return false;
+    }
+    bool late = !(s->sequence & (LATE_EVERY - 1)) && is_late(s);
+    s->counts.late_sends += late;
+    return late;
+}
+
 // With the send lock: over a link where sending is a copy, the thread of each command sends it; nobody needs to be woken for that, and the command
 // is at the server at once. What does not fit is the sender thread's. 0 or -errno: the session is over.
 static int send_direct(struct gn_session *s)
 {
-    struct batch b = {.until = s->ring.head};
-    uint8_t *at;
-    b.ring_bytes = b.total_bytes = gn_ring_unsent(&s->ring, s->ring.head, &at);
-    const struct iovec piece = {.iov_base = at, .iov_len = b.total_bytes};
-    ssize_t n = s->link->ops->send(s->link, &piece, 1, 0);
-    if (n > 0) {
-        s->counts.direct_sends++;
-        consume(s, &b, (size_t)n);
+    ssize_t n = 1;
+    while (n > 0 && !s->partial && s->ring.sent != s->ring.head) { // twice where the ring ends between
+        struct batch b = {.until = s->ring.head};
+        uint8_t *at;
+        b.ring_bytes = b.total_bytes = gn_ring_unsent(&s->ring, s->ring.head, &at);
+        const struct iovec piece = {.iov_base = at, .iov_len = b.total_bytes};
+        n = s->link->ops->send(s->link, &piece, 1, 0);
+        if (n > 0)
+            consume(s, &b, (size_t)n);
     }
-    session_kick(s); // the rest, if there is one
+    s->counts.direct_sends += n > 0;
+    session_kick(s); // what does not fit
     return n < 0 && n != -EAGAIN ? (int)n : 0;
 }
 
@@ -247,28 +283,22 @@ static int send_direct(struct gn_session *s)
 void *session_sender(void *session)
 {
     struct gn_session *s = session;
-    int idle = 0;
-    prctl(PR_SET_TIMERSLACK, TICK_SLACK_NS);
-    gn_lock_take(&s->send_lock);
     while (!atomic_load(&s->stopping)) {
-        if (is_pending(s) && !s->sending && !atomic_load(&s->over)) {
-            s->sender = SENDER_AWAKE;
-            gn_lock_give(&s->send_lock);
-            session_send_pending(s, UINT64_MAX);
-            gn_lock_take(&s->send_lock);
-            idle = 0;
-        }
-        bool sleep = ++idle > TICKS_IDLE;
-        s->sender = sleep ? SENDER_ASLEEP : SENDER_TICK;
-        uint32_t word = atomic_load(&s->sender_word);
-        gn_lock_give(&s->send_lock);
-        gn_futex_wait(&s->sender_word, word, sleep ? 0 : TICK_NS);
+        uint64_t fired;
+        if (read(s->sender_fd, &fired, sizeof fired) < 0 && errno != EINTR)
+            break;
         gn_lock_take(&s->send_lock);
-        if (sleep)
-            idle = 0;
+        s->sender = SENDER_ASLEEP;
+        bool sends = is_pending(s) && !s->sending && !atomic_load(&s->over);
+        s->counts.tail_sends += sends;
+        gn_lock_give(&s->send_lock);
+        if (!sends)
+            continue;
+        session_send_pending(s, UINT64_MAX);
+        gn_lock_take(&s->send_lock);
+        s->alone_ns = now_ns();
+        gn_lock_give(&s->send_lock);
     }
-    s->sender = SENDER_NONE;
-    gn_lock_give(&s->send_lock);
     return NULL;
 }
 
@@ -411,23 +441,20 @@ static int enqueue(struct gn_session *s, struct posting *p)
     if (p->reply) {
         p->reply->sequence = s->sequence;
         session_waiter_add(s, p->reply);
-    } else if (!(p->sent && !is_small)) { // who posts large payload sends it, too
-        if (s->link->ops->direct && s->has_threads && !s->sending && !s->extent_count && !s->controls) {
+    } else {
+        bool here = p->sent && !is_small; // who posts large payload sends it, too
+        if (!here && s->link->ops->direct && s->has_threads && !s->sending && !s->partial && !s->extent_count && !s->controls) {
             int error = send_direct(s);
             gn_lock_give(&s->send_lock);
             if (error)
                 session_fail(s, "sending to the server failed: %s", strerror(-error));
             return 0;
         }
-        bool full = !s->has_threads && s->ring.head - s->ring.sent >= s->ring.size_bytes / 2 && !s->sending;
-        bool late = !(s->sequence & (LATE_EVERY - 1)) && s->has_threads && is_late(s) && !s->sending;
-        s->counts.late_sends += late;
-        if (full || late || is_alone(s)) {
-            gn_lock_give(&s->send_lock);
-            send_pending(s, p->end, full);
-            return 0;
-        }
-        session_kick(s);
+        bool sends = !s->sending && !here && is_to_be_sent(s);
+        gn_lock_give(&s->send_lock);
+        if (sends)
+            send_pending(s, p->end, !s->has_threads);
+        return 0;
     }
     gn_lock_give(&s->send_lock);
     return 0;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What does the launch path ask of the kernel? Under strace, a decode step of llm_decode may make batched sends, one receive for its round trip,
-# and wake the sender thread at most once for each idle period; nothing else. Release only: sanitizers make system calls of their own.
+# and set the sender thread's timer once or twice a burst; nothing else. Release only: sanitizers make system calls of their own.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "$variant" = release ] || { skip "system calls of the launch path" "counted in the release only"; tap_end; }
 command -v strace >/dev/null || { skip "system calls of the launch path" "there is no strace"; tap_end; }
@@ -24,14 +24,16 @@ per_step() {
         awk -v n=$((many - few)) '{print $1, ($2 - $3) / n}' >"$lib_scratch/per_step"
     cat "$lib_scratch/per_step"
 }
-# 36 launches and a copy a step. On a quiet machine that is 2 sends and receives and 2 wake-ups; strace beside busy neighbours stretches a step
-# over several idle periods of the sender, so the bound is a third of what a call for each launch would make. Nothing of another kind may
-# appear more than now and then.
+# 36 launches and a copy a step. On a quiet machine that is 2 sends, a receive, and the timer set and taken back; strace beside busy neighbours
+# stretches a step over several of the timer's periods, so the bound is a third of what a call for each launch would make. Nothing of another
+# kind may appear more than now and then.
 bounded_step() {
     cat "$lib_scratch/per_step"
     awk '$1 == "io_uring_enter" && $2 > 12 {bad = 1}
-         $1 == "futex_wake" && $2 > 12 {bad = 1}
-         $1 != "io_uring_enter" && $1 != "futex_wake" && $1 != "futex" && $2 > 0.5 {bad = 1}
+         $1 == "timerfd_settime" && $2 > 12 {bad = 1}
+         $1 == "futex_wake" && $2 > 3 {bad = 1}
+         $1 == "read" && $2 > 12 {bad = 1}
+         $1 != "io_uring_enter" && $1 != "timerfd_settime" && $1 != "read" && $1 !~ /^futex/ && $2 > 0.5 {bad = 1}
          END {exit bad}' "$lib_scratch/per_step"
 }
 # Through shared memory a launch does nothing but wake the server where that sleeps, once at most: on its word, or in the socket when it has slept
