@@ -39,6 +39,7 @@ static int start_threads(struct gn_session *s)
     if (s->sender_fd < 0)
         return -errno;
     s->sender = SENDER_ASLEEP;
+    s->patience = 1;
     int error = start_thread(&s->sender_thread, session_sender, s);
     if (error)
         return error;

@@ -85,7 +85,7 @@ struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
-    uint64_t direct_sends;    // by the thread that posted, of its command at once, over a link where that is a copy
+    uint64_t direct_sends;    // by callers, each of their command, over a link where that is a copy
     uint64_t lone_sends;      // of a command that nothing had been sent shortly before; these and the next two: by the thread that posted
     uint64_t flush_sends;     // because much was pending
     uint64_t late_sends;      // because the sender thread did not get a core

@@ -25,7 +25,8 @@ enum {
     RECEIVE_BYTES_MIN = 8 << 10,  // a goodbye (4 KiB) comes in whole
     PRINT_BYTES_MAX = 32 << 10,
     ALONE_NS = 20000,             // a command that comes so long after the last one is sent at once
-    TAIL_NS = 40000,              // what nobody else has sent for so long the sender thread sends: the end of a burst
+    TAIL_NS = 40000,              // what nobody else has sent for so long the sender thread sends: the end of a burst. Setting a timer costs
+    PATIENCE_MAX = 8,             // as much as a send, so it is this many times longer where it has always come to find nothing
     FLUSH_BYTES = 16 << 10,       // so much pending is sent by the thread that posts: a send then costs a few ns for each command
     LATE_EVERY = 8,               // a power of two: every so many commands their thread looks whether the sender thread is late,
     LATE_NS = 60000,              // that is, has not moved for so long; then it sends by itself
@@ -96,6 +97,8 @@ struct gn_session {
     struct gn_packing packing;
     uint64_t late_sent, late_ns;   // how far sending was when somebody last looked and it had moved, and when that was
     uint64_t alone_ns;             // when something was last sent, or a command found the sender thread asleep
+    unsigned patience;             // the timer is set to so many TAIL_NS: 1 .. PATIENCE_MAX
+    bool tail_sent;                // by the sender thread; what comes next tells whether it was a burst's end
     enum sender_state sender;
     int sender_fd;                 // the timer that wakes the sender thread, or -1
 

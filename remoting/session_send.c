@@ -160,11 +160,11 @@ void session_kick(struct gn_session *s)
 {
     if (s->sending || !is_pending(s) || s->sender == SENDER_NONE || atomic_load_explicit(&s->over, memory_order_relaxed))
         return;
-    bool now = s->ring.head - s->ring.sent >= FLUSH_BYTES || s->extent_count || s->controls || s->partial;
+    bool now = s->ring.head - s->ring.sent >= FLUSH_BYTES || s->extent_count || s->controls || s->partial || s->link->ops->direct;
     if (now && s->sender != SENDER_DUE)
         session_wake_sender(s);
     else if (!now && s->sender == SENDER_ASLEEP)
-        set_timer(s, SENDER_ARMED, TAIL_NS);
+        set_timer(s, SENDER_ARMED, TAIL_NS * (long)s->patience);
 }
 
 // With wait = false it sends what the link takes at once, and leaves the rest to the sender thread.
@@ -219,6 +219,9 @@ static bool is_alone(struct gn_session *s)
     bool alone = now - s->alone_ns > ALONE_NS;
     s->alone_ns = now;
     s->counts.lone_sends += alone;
+    if (s->tail_sent && alone) // it was the end of a burst: so may the next one end
+        s->patience = 1;
+    s->tail_sent = false;
     return alone;
 }
 
@@ -288,9 +291,12 @@ void *session_sender(void *session)
         if (read(s->sender_fd, &fired, sizeof fired) < 0 && errno != EINTR)
             break;
         gn_lock_take(&s->send_lock);
+        bool was_armed = s->sender == SENDER_ARMED, sends = is_pending(s) && !s->sending && !atomic_load(&s->over);
         s->sender = SENDER_ASLEEP;
-        bool sends = is_pending(s) && !s->sending && !atomic_load(&s->over);
         s->counts.tail_sends += sends;
+        s->tail_sent = sends && was_armed;
+        if (was_armed && !is_pending(s) && s->patience < PATIENCE_MAX) // whoever waited has sent the end of his burst himself
+            s->patience *= 2;
         gn_lock_give(&s->send_lock);
         if (!sends)
             continue;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <time.h>
 
 #include "remoting/lock.h"
@@ -34,20 +33,14 @@ void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns)
     spin->limit_ns = alone ? 0 : limit_ns < GN_SPIN_NS_MAX ? limit_ns : GN_SPIN_NS_MAX;
 }
 
-static bool is_worth_it(struct gn_spin *spin)
+bool gn_spin_pays(const struct gn_spin *spin)
 {
-    if (!spin->limit_ns)
-        return false;
-    if (spin->failures < GN_SPIN_FAILURES)
-        return true;
-    if (spin->skipped < GN_SPIN_RETRY)
-        return false;
-    spin->skipped = 0;
-    return true;
+    return spin->limit_ns && (spin->failures < GN_SPIN_FAILURES || spin->skipped >= GN_SPIN_RETRY);
 }
 
-static void judge(struct gn_spin *spin, bool hit)
+void gn_spin_judge(struct gn_spin *spin, bool hit)
 {
+    spin->skipped = 0;
     count(&spin->looks);
     if (hit) {
         count(&spin->hits);
@@ -57,14 +50,19 @@ static void judge(struct gn_spin *spin, bool hit)
     }
 }
 
-// Sleeps until something comes. A sleep that was short was perhaps only so long because of the wake-ups: then looking is tried again sooner.
+// A sleep that was short was perhaps only so long because of the wake-ups: then looking is tried again sooner.
+void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns)
+{
+    spin->skipped += slept_ns < SHORT_NS ? SHORT_COUNTS : 1;
+}
+
 static ssize_t sleep_for(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)
 {
     if (!spin->limit_ns)
         return link->ops->recv(link, pieces, count_of_pieces, 1);
     uint64_t begin = now_ns();
     ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 1);
-    spin->skipped += now_ns() - begin < SHORT_NS ? SHORT_COUNTS : 1;
+    gn_spin_slept(spin, now_ns() - begin);
     return n;
 }
 
@@ -76,7 +74,7 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
         atomic_store_explicit(&spin->hits, atomic_load_explicit(&link->look_hits, memory_order_relaxed), memory_order_relaxed);
         return n;
     }
-    if (!is_worth_it(spin))
+    if (!gn_spin_pays(spin))
         return sleep_for(spin, link, pieces, count_of_pieces);
     ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 0);
     if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
@@ -90,6 +88,6 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
         lost = lost || now - last > LOST_NS;
         last = now;
     }
-    judge(spin, n != -EAGAIN && !lost);
+    gn_spin_judge(spin, n != -EAGAIN && !lost);
     return n != -EAGAIN ? n : sleep_for(spin, link, pieces, count_of_pieces);
 }

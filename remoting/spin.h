@@ -9,6 +9,7 @@
 #define GN_REMOTING_SPIN_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "remoting/link.h"
@@ -28,6 +29,11 @@ struct gn_spin { // of one direction of one link; used by the thread that receiv
 
 // limit_ns, or 0 where there is only one core: nobody could answer while this thread looks.
 void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns);
+
+// For those who look for something else than bytes: whether to look this time, and how it went. Who does not look says so by gn_spin_slept.
+bool gn_spin_pays(const struct gn_spin *spin);
+void gn_spin_judge(struct gn_spin *spin, bool hit);
+void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns);
 
 // As recv of the link with wait = 1.
 ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,8 @@ struct gn_commands {
     const char *error;
     CUresult latched;
     uint16_t latched_op;
-    bool starved, reaping;
+    _Atomic bool starved; // written with the lock
+    bool reaping;
 
     struct gn_spin spin; // of the reader
 
@@ -219,11 +221,12 @@ static void acknowledge(struct gn_commands *l)
 {
     struct gn_worker *w = l->worker;
     gn_staging_reap(w->staging, false);
-    gn_output_taken(w->output, l->taken);
-    struct gn_news news = gn_output_news(w->output);
+    struct gn_news news = gn_output_taken(w->output, l->taken);
     bool any = news.taken_bytes || news.freed_small || news.freed_large, busy = gn_staging_busy(w->staging);
     bool much = news.taken_bytes >= l->ring_bytes / 8 || news.freed_small >= GN_SMALL_SLOTS / 8 ||
                 news.freed_large >= w->limits.window_bytes / w->limits.chunk_bytes / 8 + 1;
+    if (!much && !atomic_load_explicit(&l->starved, memory_order_relaxed)) // this thread, or the reader before it, has set it
+        return;
     pthread_mutex_lock(&l->lock);
     bool tell = much || (any && l->starved);
     bool reap = l->starved && !tell && !l->reaping && busy;
@@ -244,6 +247,23 @@ static void acknowledge(struct gn_commands *l)
 
 // --- reading
 
+// Jobs are near, and there are no commands: looks for both. What comes of the link, or -EAGAIN when no job is near any more.
+static ssize_t attend(struct gn_commands *l, const struct iovec *piece)
+{
+    struct timespec t;
+    ssize_t n = -EAGAIN;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t begin_ns = t.tv_sec * 1000000000ll + t.tv_nsec, now_ns = begin_ns;
+    while (gn_waits_look(l->worker) && now_ns - begin_ns < (int64_t)l->worker->limits.spin_us * 1000 &&
+           (n = l->link->ops->recv(l->link, piece, 1, 0)) == -EAGAIN) {
+        sched_yield(); // what the event waits for may need this core
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        now_ns = t.tv_sec * 1000000000ll + t.tv_nsec;
+    }
+    gn_waits_leave(l->worker, n == -EAGAIN);
+    return n;
+}
+
 static int fill(struct gn_commands *l)
 {
     if (l->at == l->end)
@@ -254,7 +274,9 @@ static int fill(struct gn_commands *l)
         l->at = 0;
     }
     struct iovec piece = {.iov_base = l->buffer + l->end, .iov_len = BUFFER_BYTES - l->end};
-    ssize_t n = gn_spin_recv(&l->spin, l->link, &piece, 1);
+    ssize_t n = gn_waits_near(l->worker) ? attend(l, &piece) : -EAGAIN;
+    if (n == -EAGAIN)
+        n = gn_spin_recv(&l->spin, l->link, &piece, 1);
     if (n <= 0)
         return fail(l, (int)n, n ? "receiving failed" : "the client has gone");
     l->end += (size_t)n;
@@ -522,6 +544,8 @@ static void read_until_lost(struct gn_commands *l)
     int error = 0;
     while (!error) {
         while (!error && frame_is_whole(l, &error)) {
+            if (gn_waits_near(l->worker) && gn_waits_look(l->worker)) // commands do not wait for waits, nor these for commands
+                gn_waits_leave(l->worker, false);
             error = read_one(l);
             if (runs_aside) {
                 run_parked(l);
@@ -535,6 +559,7 @@ static void read_until_lost(struct gn_commands *l)
         gn_output_flush(l->worker->output);
         error = fill(l);
     }
+    gn_waits_leave(l->worker, false);
     pthread_mutex_lock(&l->lock);
     l->reading = false;
     pthread_mutex_unlock(&l->lock);
@@ -569,6 +594,7 @@ void gn_commands_aside(struct gn_worker *w)
     struct gn_commands *l = w->commands;
     if (runs_aside)
         return;
+    gn_waits_leave(w, false);
     pthread_mutex_lock(&l->lock);
     runs_aside = true;
     l->aside = true;
@@ -587,6 +613,8 @@ void gn_commands_aside(struct gn_worker *w)
         fail(l, -EAGAIN, "no second thread to read with");
     }
 }
+
+bool gn_commands_reading(const struct gn_worker *w) { return w->commands && !runs_aside; }
 
 int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_link *link, uint64_t ring_bytes)
 {

@@ -22,6 +22,9 @@ void gn_commands_close(struct gn_commands *commands); // when nothing replies an
 // From a handler: what follows may block. Another thread reads from now on, until this command is done.
 void gn_commands_aside(struct gn_worker *w);
 
+// Whether this thread, which runs a command, also reads them: it does not when the command runs aside.
+bool gn_commands_reading(const struct gn_worker *w);
+
 // An error of a posted command: the first one is told with the next reply.
 void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r);
 

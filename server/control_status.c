@@ -39,6 +39,7 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
         {"payload_out_bytes", &t->payload_out_bytes},
         {"memory_bytes", &t->memory_bytes},
         {"handles", &t->handles},
+        {"near_waits", &t->near_waits},
         {"receives", &t->receives},
         {"looks", &t->looks},
         {"look_hits", &t->look_hits},

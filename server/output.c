@@ -285,12 +285,14 @@ bool gn_output_push_slot(struct gn_output *o, const struct gn_message *message, 
     return ok;
 }
 
-void gn_output_taken(struct gn_output *o, uint64_t bytes)
+struct gn_news gn_output_taken(struct gn_output *o, uint64_t bytes)
 {
     pthread_mutex_lock(&o->lock);
     if (bytes > o->taken_bytes)
         o->taken_bytes = bytes;
+    struct gn_news news = {o->taken_bytes - o->told_taken_bytes, o->freed_small - o->told_small, o->freed_large - o->told_large};
     pthread_mutex_unlock(&o->lock);
+    return news;
 }
 
 void gn_output_freed(struct gn_output *o, uint32_t small, uint32_t large)
@@ -301,14 +303,6 @@ void gn_output_freed(struct gn_output *o, uint32_t small, uint32_t large)
     if ((int32_t)(large - o->freed_large) > 0)
         o->freed_large = large;
     pthread_mutex_unlock(&o->lock);
-}
-
-struct gn_news gn_output_news(struct gn_output *o)
-{
-    pthread_mutex_lock(&o->lock);
-    struct gn_news news = {o->taken_bytes - o->told_taken_bytes, o->freed_small - o->told_small, o->freed_large - o->told_large};
-    pthread_mutex_unlock(&o->lock);
-    return news;
 }
 
 void gn_output_drain(struct gn_output *o, int timeout_ms)

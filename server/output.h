@@ -25,17 +25,15 @@ bool gn_output_push(struct gn_output *output, const struct gn_message *message, 
 // The same with a body in a staging slot (server/staging.h), which is released when it has been sent.
 bool gn_output_push_slot(struct gn_output *output, const struct gn_message *message, int slot);
 
-// What the next message will acknowledge: command bytes taken, staging slots freed (absolute). Several threads tell, and one may be late with an
-// older count: they never go back.
-void gn_output_taken(struct gn_output *output, uint64_t bytes);
-void gn_output_freed(struct gn_output *output, uint32_t small, uint32_t large);
-
-// How much of that no message has told.
-struct gn_news {
+struct gn_news { // how much of what the next message will tell none has told yet
     uint64_t taken_bytes;
     uint32_t freed_small, freed_large;
 };
-struct gn_news gn_output_news(struct gn_output *output);
+
+// What the next message will acknowledge: command bytes taken, staging slots freed (absolute). Several threads tell, and one may be late with an
+// older count: they never go back.
+void gn_output_freed(struct gn_output *output, uint32_t small, uint32_t large);
+struct gn_news gn_output_taken(struct gn_output *output, uint64_t bytes);
 
 void gn_output_flush(struct gn_output *output);
 void gn_output_drain(struct gn_output *output, int timeout_ms); // waits until all is sent, before the worker ends

@@ -150,7 +150,8 @@ CUresult gn_run_read(struct gn_worker *w, struct gn_request *q, const struct gn_
     if (job.slot >= 0 && (r = read_piece(w, &first, job.slot, job.stream, job.pair.event)))
         job.slot = -1;
     if (!r)
-        r = gn_wait_run(w, job.slot >= 0 ? finish_read : read_pieces, &job, sizeof job);
+        r = job.slot >= 0 ? gn_wait_run_after(w, job.pair.event, finish_read, &job, sizeof job)
+                          : gn_wait_run(w, read_pieces, &job, sizeof job);
     if (r == CUDA_SUCCESS)
         return GN_DEFERRED;
     if (job.slot >= 0) {

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "remoting/spin.h"
+#include "server/commands.h"
+
 enum { PAIRS_KEPT = 64 };
 
 struct job {
@@ -25,6 +28,15 @@ struct gn_waiters {
     struct gn_wait_pair pairs[PAIRS_KEPT];
     int pair_count;
     uint64_t epoch; // of the contexts: how many have died
+
+    // Of the thread that reads commands.
+    struct near {
+        CUevent event;
+        CUcontext context;
+        struct job job;
+    } near[GN_NEAR_MAX];
+    int near_count;
+    struct gn_spin spin;
 };
 
 int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w)
@@ -34,6 +46,7 @@ int gn_waiters_open(struct gn_waiters **waiters, struct gn_worker *w)
         return -ENOMEM;
     v->worker = w;
     v->end = &v->first;
+    gn_spin_init(&v->spin, w->limits.spin_us * 1000);
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->work, NULL);
     pthread_cond_init(&v->gone, NULL);
@@ -130,6 +143,59 @@ CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void 
     return alone ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
 }
 
+CUresult gn_wait_run_after(struct gn_worker *w, CUevent event, void (*run)(struct gn_worker *w, void *job), const void *data,
+                           size_t data_bytes)
+{
+    struct gn_waiters *v = w->waiters;
+    bool looks = gn_spin_pays(&v->spin);
+    if (!looks)
+        gn_spin_slept(&v->spin, UINT64_MAX);
+    if (!looks || v->near_count == GN_NEAR_MAX || data_bytes > GN_JOB_BYTES || !gn_commands_reading(w))
+        return gn_wait_run(w, run, data, data_bytes);
+    struct near *near = &v->near[v->near_count++];
+    *near = (struct near){.event = event, .context = gn_context_in_use(), .job = {.run = run}};
+    memcpy(near->job.data, data, data_bytes);
+    return CUDA_SUCCESS;
+}
+
+int gn_waits_near(const struct gn_worker *w) { return w->waiters->near_count; }
+
+// An error of the context ends the wait as well; the job finds it again.
+static bool has_passed(struct gn_worker *w, const struct near *near)
+{
+    return gn_use_context(w, near->context) || w->driver.calls.cuEventQuery(near->event) != CUDA_ERROR_NOT_READY;
+}
+
+int gn_waits_look(struct gn_worker *w)
+{
+    struct gn_waiters *v = w->waiters;
+    for (int i = 0; i < v->near_count;) {
+        if (!has_passed(w, &v->near[i])) {
+            i++;
+            continue;
+        }
+        struct job job = v->near[i].job;
+        memmove(&v->near[i], &v->near[i + 1], (size_t)(--v->near_count - i) * sizeof *v->near);
+        gn_spin_judge(&v->spin, true);
+        atomic_store_explicit(&w->status->near_waits, atomic_load_explicit(&v->spin.hits, memory_order_relaxed), memory_order_relaxed);
+        job.run(w, job.data);
+    }
+    return v->near_count;
+}
+
+void gn_waits_leave(struct gn_worker *w, bool late)
+{
+    struct gn_waiters *v = w->waiters;
+    for (int i = 0; i < v->near_count; i++) {
+        struct job *job = &v->near[i].job;
+        if (gn_wait_run(w, job->run, job->data, GN_JOB_BYTES)) // no thread to be had: better late than never
+            job->run(w, job->data);
+    }
+    if (v->near_count && late)
+        gn_spin_judge(&v->spin, false);
+    v->near_count = 0;
+}
+
 CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair)
 {
     struct gn_waiters *v = w->waiters;
@@ -207,7 +273,7 @@ static void reply_when_passed(struct gn_worker *w, void *data)
 CUresult gn_wait_reply(struct gn_worker *w, const struct gn_request *q, const struct gn_wait_pair *pair)
 {
     struct reply_job job = {.sequence = q->sequence, .op = q->op, .pair = *pair};
-    CUresult r = gn_wait_run(w, reply_when_passed, &job, sizeof job);
+    CUresult r = gn_wait_run_after(w, pair->event, reply_when_passed, &job, sizeof job);
     if (!r)
         return GN_DEFERRED;
     gn_wait_pair_give(w, pair);

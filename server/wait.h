@@ -8,6 +8,7 @@
 
 enum {
     GN_WAITERS_MAX = 4096, // beyond, the job waits for a thread: more threads of one program never wait at once
+    GN_NEAR_MAX = 4,       // jobs that the reading thread looks after: of so few threads at once
     GN_JOBS_MAX = 1 << 16, // that wait for a thread; a client that goes on asking is refused
 };
 
@@ -18,6 +19,16 @@ void gn_waiters_close(struct gn_waiters *waiters); // when its jobs are done
 // Runs `run(w, job)` on a waiting thread; `job` is copied.
 enum { GN_JOB_BYTES = 192 };
 CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void *job), const void *job, size_t job_bytes);
+
+// The same for a job that begins when `event` has passed, which is recorded in the current context. Such a job may stay near: the thread that reads
+// commands looks for its event as long as it has nothing else to do, and does the job itself; that saves two wake-ups. For handlers only.
+CUresult gn_wait_run_after(struct gn_worker *w, CUevent event, void (*run)(struct gn_worker *w, void *job), const void *job, size_t job_bytes);
+
+// Of the thread that reads commands: how many jobs are near; does those whose event has passed, and returns how many are left; hands these to
+// waiting threads, because there are commands to run (late = false) or it has looked for long.
+int gn_waits_near(const struct gn_worker *w);
+int gn_waits_look(struct gn_worker *w);
+void gn_waits_leave(struct gn_worker *w, bool late);
 
 // An event and a stream of the server's own, in the current context; given back after use.
 struct gn_wait_pair {

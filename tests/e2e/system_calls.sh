@@ -24,7 +24,7 @@ per_step() {
         awk -v n=$((many - few)) '{print $1, ($2 - $3) / n}' >"$lib_scratch/per_step"
     cat "$lib_scratch/per_step"
 }
-# 36 launches and a copy a step. On a quiet machine that is 2 sends, a receive, and the timer set and taken back; strace beside busy neighbours
+# 36 launches and a copy a step. On a quiet machine that is 2 sends, a receive, and the timer set now and then; strace beside busy neighbours
 # stretches a step over several of the timer's periods, so the bound is a third of what a call for each launch would make. Nothing of another
 # kind may appear more than now and then.
 bounded_step() {
