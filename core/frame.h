@@ -19,6 +19,7 @@ enum {
     GN_PAYLOAD_BYTES_MAX = 1 << 20,  // payload of one frame; larger copies are several frames
     GN_SMALL_PAYLOAD_BYTES = 4096,   // payload up to here lies in the client's ring and takes a small slot of the server's staging
     GN_SMALL_SLOTS = 1024,           // small payloads under way at most
+    GN_MARKS_MAX = 1024,             // marks out at once: events that a program has recorded and may ask for
     GN_REPLY_BYTES_MAX = 16 << 20,   // body of a reply: lists of kernel names of large libraries
 };
 
@@ -54,8 +55,12 @@ enum gn_message_kind { // server -> client
     GN_MESSAGE_GOODBYE,   // code and body (text): the session is over, and why
     GN_MESSAGE_PACKED,    // as GN_MESSAGE_DATA, the body packed (remoting/pack.h)
     GN_MESSAGE_CREDIT,    // id: device, value: bytes; so much more device memory may be mapped without asking
+    GN_MESSAGE_MARK,      // body: names of marks, u64 each, that have passed; with a code: that are to be asked for
     GN_MESSAGE_KINDS,
 };
+
+// In the value of a reply: whatever marked thing had passed before it has been told of.
+#define GN_REPLY_SWEPT 1u
 
 struct gn_message {
     uint32_t size_bytes; // of the body after this header, not padded; the stream is, to 8

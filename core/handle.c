@@ -40,6 +40,8 @@ static void fill(struct gn_handle_slot *slot, uint64_t id, uint64_t context, uin
     slot->context = context;
     slot->keep = keep;
     slot->object = object;
+    for (size_t i = 0; i < sizeof slot->words / sizeof *slot->words; i++)
+        atomic_store_explicit(&slot->words[i], 0, memory_order_relaxed);
     atomic_store_explicit(&slot->id, id, memory_order_release);
 }
 

@@ -38,6 +38,7 @@ struct gn_handle_slot {
     uint64_t context;      // the id of the context it belongs to, or 0
     uint64_t keep;         // a word of the owner's: flags of an event
     void *object;          // the owner's
+    _Atomic uint64_t words[3]; // the owner's too; 0 when the handle is opened. They make a slot a cache line.
 };
 
 struct gn_handle_table {

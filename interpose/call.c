@@ -7,6 +7,7 @@
 #include "interpose/init.h"
 #include "interpose/local.h"
 #include "interpose/log.h"
+#include "interpose/marks.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
 #include "interpose/stats.h"
@@ -63,6 +64,7 @@ CUresult gn_enter(struct gn_call *c, unsigned op, unsigned symbol, CUstream defa
     c->local = NULL;
     c->default_stream = default_stream;
     c->context = NULL;
+    c->touched = NULL;
     c->started_ns = 0;
     if (__builtin_expect(!t, 0))
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -81,6 +83,8 @@ CUresult gn_enter(struct gn_call *c, unsigned op, unsigned symbol, CUstream defa
 CUresult gn_leave(struct gn_call *c, CUresult result)
 {
     struct gn_thread *t = c->thread;
+    if (c->touched)
+        gn_touch(t, c->touched);
     if (t && --t->nesting == 0) {
         if (result != CUDA_SUCCESS && result != CUDA_ERROR_NOT_READY)
             gn_count(&t->counts.errors[c->symbol], 1);

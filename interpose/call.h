@@ -22,6 +22,7 @@ struct gn_call {
     CUstream default_stream;   // what a NULL stream means here: CU_STREAM_LEGACY or CU_STREAM_PER_THREAD
     struct gn_thread *thread;
     struct gn_context *context; // the current one; never NULL in a call with the flag ctx
+    _Atomic uint64_t *touched; // of the stream that the call puts work into (interpose/marks.h), or NULL
     uint64_t started_ns;       // only where GENIE_STATS asks for times
     int saved_errno;           // a guest leaves errno alone
 };

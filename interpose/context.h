@@ -31,6 +31,7 @@ struct gn_context {      // never freed: another thread may hold a destroyed one
     CUsharedconfig shared_config;
     _Atomic uint32_t limits_known; // a bit each
     _Atomic uint64_t limits[GN_LIMITS_MAX];
+    _Atomic uint64_t legacy[3]; // of its legacy default stream, as a slot's words (interpose/marks.h)
     struct gn_context *next_free;
 };
 
@@ -39,6 +40,7 @@ struct gn_counts {
     _Atomic uint64_t calls[GN_SYMBOLS], errors[GN_SYMBOLS];
     _Atomic uint64_t classes[GN_UNSUPPORTED + 1];
     _Atomic uint64_t kernels, time_ns;
+    _Atomic uint64_t known, asked; // queries of events and streams, answered here or by the server (interpose/marks.c)
     _Atomic uint64_t kept; // answers that were known from before (interpose/keep.h)
 };
 
@@ -50,6 +52,7 @@ struct gn_thread { // of one thread; never freed: when it ends, a later thread t
     struct gn_context *top; // the object behind the top of the stack when it was put there, or NULL
     CUstreamCaptureMode capture_mode;
     unsigned nesting;      // of calls: a call made inside a call is neither counted nor traced
+    uint64_t touches;      // how often it has put work into a stream
     bool in_host_function; // it runs one of the program's: calls that may need the server are not permitted
     uint64_t default_stream,
         default_stream_context; // the per-thread default stream last used, and its context

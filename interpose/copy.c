@@ -166,7 +166,7 @@ static CUresult wait_as_work(const struct work *w)
         return r;
     r = gn_post(w->c, GN_OP_cuEventCreate, &made);
     if (!r)
-        r = gn_post(w->c, GN_OP_cuEventRecord, &(struct gn_args_cuEventRecord){.hEvent = made.phEvent, .hStream = w->stream});
+        r = gn_post(w->c, GN_OP_event_record, &(struct gn_args_event_record){.event = made.phEvent, .stream = w->stream});
     if (!r)
         r = gn_ask(w->c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = made.phEvent},
                    &(struct gn_out_event_synchronize){0});

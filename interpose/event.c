@@ -3,16 +3,10 @@
 // round trip because an event that was never recorded counts as complete.
 #include "api_calls.h"
 #include "api_wire.h"
+#include "interpose/marks.h"
 #include "interpose/stream.h"
 
-// What a slot keeps: the flags of the event, and whether it was ever recorded.
-#define RECORDED ((uint64_t)1 << 32)
-
-static uint64_t keep_of(const struct gn_handle_slot *slot)
-{
-    return __atomic_load_n(&slot->keep, __ATOMIC_RELAXED);
-}
-static bool is_recorded(const struct gn_handle_slot *slot) { return keep_of(slot) & RECORDED; }
+static unsigned flags_of(const struct gn_handle_slot *slot) { return (unsigned)gn_event_keep(slot); }
 
 CUresult gn_id_event(struct gn_call *c, CUevent handle, uint64_t *id)
 {
@@ -44,7 +38,7 @@ CUresult gn_cuEventDestroy_v2(struct gn_call *c, CUevent hEvent)
     return r ? r : lost;
 }
 
-static CUresult check_record(struct gn_call *c, CUevent event, CUstream stream)
+static CUresult record(struct gn_call *c, CUevent event, CUstream stream, unsigned flags)
 {
     struct gn_handle_slot *slot = gn_handle_slot(event, GN_KIND_EVENT);
     struct gn_stream s;
@@ -57,21 +51,19 @@ static CUresult check_record(struct gn_call *c, CUevent event, CUstream stream)
         return CUDA_ERROR_INVALID_HANDLE;
     if ((r = gn_elsewhere_ruined(c, s.context)))
         return r;
-    if (!is_recorded(slot))
-        __atomic_fetch_or(&slot->keep, RECORDED, __ATOMIC_RELAXED);
-    return CUDA_SUCCESS;
+    gn_touches(c, &s);
+    return gn_event_record(c, slot, (uintptr_t)event, s.id, flags);
 }
 
-CUresult gn_check_cuEventRecord(struct gn_call *c, CUevent hEvent, CUstream hStream)
+CUresult gn_cuEventRecord(struct gn_call *c, CUevent hEvent, CUstream hStream)
 {
-    return check_record(c, hEvent, hStream);
+    return record(c, hEvent, hStream, CU_EVENT_RECORD_DEFAULT);
 }
 
-CUresult gn_check_cuEventRecordWithFlags(struct gn_call *c, CUevent hEvent, CUstream hStream,
-                                         unsigned int flags)
+CUresult gn_cuEventRecordWithFlags(struct gn_call *c, CUevent hEvent, CUstream hStream, unsigned int flags)
 {
     return flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL ? CUDA_ERROR_INVALID_VALUE
-                                                       : check_record(c, hEvent, hStream);
+                                                       : record(c, hEvent, hStream, flags);
 }
 
 static CUresult check_elapsed(const float *milliseconds, CUevent start, CUevent end)
@@ -80,8 +72,8 @@ static CUresult check_elapsed(const float *milliseconds, CUevent start, CUevent 
                                 *b = gn_handle_slot(end, GN_KIND_EVENT);
     if (!milliseconds)
         return CUDA_ERROR_INVALID_VALUE;
-    if (!a || !b || a->context != b->context || !is_recorded(a) || !is_recorded(b) ||
-        ((keep_of(a) | keep_of(b)) & CU_EVENT_DISABLE_TIMING))
+    if (!a || !b || a->context != b->context || !gn_event_is_recorded(a) || !gn_event_is_recorded(b) ||
+        ((flags_of(a) | flags_of(b)) & CU_EVENT_DISABLE_TIMING))
         return CUDA_ERROR_INVALID_HANDLE;
     return CUDA_SUCCESS;
 }
@@ -108,22 +100,24 @@ static CUresult event_ruined(struct gn_call *c, const struct gn_handle_slot *slo
 
 CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)
 {
-    const struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
+    struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
-    if (!is_recorded(slot))
-        return event_ruined(c, slot);
-    return gn_ask(c, GN_OP_event_query, &(struct gn_args_event_query){.event = (uintptr_t)hEvent},
-                  &(struct gn_out_event_query){0});
+    CUresult r = event_ruined(c, slot);
+    return r ? r : gn_event_query(c, slot, (uintptr_t)hEvent);
 }
 
 CUresult gn_cuEventSynchronize(struct gn_call *c, CUevent hEvent)
 {
-    const struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
+    struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
-    if (!is_recorded(slot))
+    uint64_t before = gn_event_keep(slot);
+    if (!gn_event_is_recorded(slot))
         return event_ruined(c, slot);
-    return gn_ask(c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = (uintptr_t)hEvent},
-                  &(struct gn_out_event_synchronize){0});
+    CUresult r = gn_ask(c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = (uintptr_t)hEvent},
+                        &(struct gn_out_event_synchronize){0});
+    if (!r)
+        gn_event_passed(slot, before);
+    return r;
 }

@@ -12,6 +12,7 @@
 #include "interpose/function.h"
 #include "interpose/launch.h"
 #include "interpose/occupancy.h"
+#include "interpose/marks.h"
 #include "interpose/refuse.h"
 #include "interpose/stream.h"
 
@@ -169,6 +170,7 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     }
     a->function = f->id;
     a->stream = s.id;
+    gn_touches(c, &s);
     r = gn_post(c, GN_OP_launch, a);
     if (!r)
         gn_count_kernel(c);

@@ -21,7 +21,8 @@
     X(LZ4, "lz4")         /* large payload goes packed where that pays */                                             \
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */ \
-    X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */
+    X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */ \
+    X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */
 
 enum gn_opt_number {
 #define X(symbol, name) GN_OPT_NUMBER_##symbol,

@@ -138,6 +138,9 @@ static void put_report(FILE *f)
     put_number(f, "tail_sends", n.tail_sends);
     put_number(f, "looks", n.looks);
     put_number(f, "look_hits", n.look_hits);
+    put_number(f, "marks", n.marks);
+    put_number(f, "queries_known", SUM(known));
+    put_number(f, "queries_asked", SUM(asked));
     fprintf(f, "\n}\n");
 }
 

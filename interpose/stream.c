@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams: making, destroying, waiting, and what the program may ask about them.
+#include "interpose/marks.h"
 #include "interpose/stream.h"
 
 #include <stdlib.h>
@@ -48,8 +49,10 @@ CUresult gn_id_stream(struct gn_call *c, CUstream handle, uint64_t *id)
 {
     struct gn_stream stream;
     CUresult r = gn_stream_find(c, handle, &stream);
-    if (!r)
+    if (!r) {
         *id = stream.id;
+        gn_touches(c, &stream);
+    }
     return r ? r : gn_elsewhere_ruined(c, stream.context);
 }
 
@@ -111,16 +114,22 @@ CUresult gn_stream_wait(struct gn_call *c, uint64_t stream)
 
 CUresult gn_cuStreamSynchronize(struct gn_call *c, CUstream hStream)
 {
-    uint64_t id;
-    CUresult r = gn_id_stream(c, hStream, &id);
-    return r ? r : gn_stream_wait(c, id);
+    struct gn_stream s;
+    CUresult r = gn_stream_find(c, hStream, &s);
+    if (r)
+        return r;
+    uint64_t before = gn_stream_touched(&s);
+    r = gn_stream_wait(c, s.id);
+    if (!r)
+        gn_stream_passed(&s, before);
+    return r;
 }
 
 CUresult gn_cuStreamQuery(struct gn_call *c, CUstream hStream)
 {
-    struct gn_args_stream_query args;
-    CUresult r = gn_id_stream(c, hStream, &args.stream);
-    return r ? r : gn_ask(c, GN_OP_stream_query, &args, &(struct gn_out_stream_query){0});
+    struct gn_stream s;
+    CUresult r = gn_stream_find(c, hStream, &s);
+    return r ? r : gn_stream_query(c, &s);
 }
 
 CUresult gn_check_cuStreamWaitEvent(struct gn_call *c, CUstream hStream, CUevent hEvent, unsigned int Flags)

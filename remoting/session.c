@@ -79,6 +79,7 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
     s->ring.bytes = malloc(config->ring_bytes);
     s->config.receive_bytes = config->receive_bytes ? config->receive_bytes : RECEIVE_BYTES;
     s->buffer = malloc(s->config.receive_bytes);
+    pthread_mutex_init(&s->marks_lock, NULL);
     if (!s->ring.bytes || !s->buffer)
         goto fail;
     if (config->threads && (error = start_threads(s)))
@@ -155,6 +156,8 @@ void gn_session_close(struct gn_session *s)
         next = c->next;
         session_control_free(c);
     }
+    pthread_mutex_destroy(&s->marks_lock);
+    free(s->marks);
     free(s->transfers);
     free(s->unpack_from);
     free(s->unpack_to);
@@ -178,6 +181,7 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     counts->link = s->link->ops->name;
     counts->looks = atomic_load_explicit(&s->spin.looks, memory_order_relaxed);
     counts->look_hits = atomic_load_explicit(&s->spin.hits, memory_order_relaxed);
+    counts->marks = s->marks_heard;
     counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
     counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
     counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);

@@ -54,6 +54,7 @@ const char *gn_session_over(const struct gn_session *session);
 struct gn_latched { // the first posted command that failed since this was last asked
     int32_t code;
     uint16_t op;
+    uint64_t sequence; // of the command that was answered
 };
 
 // Posts a command; `args` is struct gn_args_NAME of the op. `context` is the id it belongs to (0: none); a scope command is put in front when
@@ -81,8 +82,28 @@ bool gn_session_host_pending(struct gn_session *session);
 void gn_session_host_expected(struct gn_session *session);
 int gn_session_host_done(struct gn_session *session, uint64_t token);
 
+// --- marks (session_marks.c): what has passed, told by the server without being asked
+
+enum gn_mark_state {
+    GN_MARK_PENDING,  // not yet: true as of now, for all that this program can know
+    GN_MARK_PASSED,
+    GN_MARK_DOUBTFUL, // the server has to be asked
+};
+// Counts what may have shown the program that something has passed, without the marks of it having come before: copies to the host that
+// arrive by themselves, host functions, some replies. To be read before the command that makes a mark is sent.
+uint64_t gn_session_heard(struct gn_session *session);
+void gn_session_doubt(struct gn_session *session); // the program has done what locally would have waited for the device
+uint64_t gn_session_mark_open(struct gn_session *session, uint64_t heard); // the name for a new one; 0: too many are out
+void gn_session_mark_drop(struct gn_session *session, uint64_t mark);      // the server does not know of it
+void gn_session_mark_renew(struct gn_session *session, uint64_t mark, uint64_t heard); // asked after `heard`, the server has said "not yet"
+enum gn_mark_state gn_session_mark_look(struct gn_session *session, uint64_t mark);
+bool gn_session_mark_out(struct gn_session *session, uint64_t mark);       // nothing has been heard of it
+// Sends what is pending, and takes in what has arrived, unless another thread is at it. Does not wait.
+void gn_session_poll(struct gn_session *session);
+uint64_t gn_session_sequence(struct gn_session *session); // of the last command
+
 struct gn_session_counts {
-    uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups;
+    uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups, marks;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
     uint64_t direct_sends;    // by callers, each of their command, over a link where that is a copy

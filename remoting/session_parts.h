@@ -118,6 +118,11 @@ struct gn_session {
     struct transfer *transfers;
     uint32_t transfer_count, transfer_room, transfer_free;
 
+    pthread_mutex_t marks_lock;    // innermost
+    struct session_marks *marks;   // from the first one on
+    _Atomic uint64_t marks_heard;
+    _Atomic uint64_t heard;        // gn_session_heard
+
     _Atomic int over;              // the session is over
     char why[256];
     pthread_t sender_thread, receiver_thread;
@@ -133,6 +138,7 @@ void session_send_pending(struct gn_session *s, uint64_t until); // sends what i
 void session_kick(struct gn_session *s);                         // with the send lock: sees to it that what is pending goes out soon
 bool session_queue_control(struct gn_session *s, struct control *control); // false: too much payload waits already; freed
 void session_wake_sender(struct gn_session *s); // with the send lock
+void session_flush(struct gn_session *s); // sends what is pending now, by this thread, unless another does; does not wait
 void *session_sender(void *session);
 void session_fail_senders(struct gn_session *s);
 int session_ask_read(struct gn_session *s, uint64_t context, const void *args, uint64_t transfer, int32_t *code, struct gn_latched *latched);
@@ -147,10 +153,15 @@ void session_waiter_remove(struct gn_session *s, struct waiter *w);
 void session_due(struct gn_session *s, int64_t change); // more or fewer asynchronous messages are due
 void *session_receiver(void *session);
 
+void session_pass_role(struct gn_session *s); // with the receive lock: the receiver's role is free
+
+// session_marks.c
+int session_marks(struct gn_session *s, const struct gn_message *m, const void *body); // below 0: of marks that are not out
+
 // session_transfer.c
 uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, const struct gn_box *box); // 0: too many
 void session_transfer_close(struct gn_session *s, uint64_t id);
-bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box); // is this data due?
+bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box); // is this data due? (Data of a copy that nobody waits for counts as heard.)
 void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_bytes);
 void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes);
 void gn_box_scatter(const struct gn_box *box, uint64_t offset, const uint8_t *from, size_t size_bytes);

@@ -97,7 +97,7 @@ static void wake(struct waiter *w)
 
 // With the receive lock: who shall receive now that the role is free? A waiter that sleeps (one that does not will see by itself that the role
 // is free), else the receiver thread when something is due.
-static void pass_role(struct gn_session *s)
+void session_pass_role(struct gn_session *s)
 {
     for (struct waiter *w = s->waiters; w; w = w->next)
         if (w->asleep && !w->done) {
@@ -125,7 +125,7 @@ void session_wait(struct gn_session *s, struct waiter *w)
             break;
         if (s->config.events.work && atomic_exchange(&s->host_due, false)) {
             if (!s->receiving) // others receive meanwhile
-                pass_role(s);
+                session_pass_role(s);
             gn_lock_give(&s->receive_lock);
             s->config.events.work(s->config.events.ctx);
             gn_lock_take(&s->receive_lock);
@@ -151,7 +151,7 @@ void session_wait(struct gn_session *s, struct waiter *w)
         w->asleep = false;
     }
     if (!s->receiving)
-        pass_role(s);
+        session_pass_role(s);
     gn_lock_give(&s->receive_lock);
     pthread_setcancelstate(cancel, NULL);
 }
@@ -218,6 +218,8 @@ static int reply(struct gn_session *s, const struct gn_message *m)
         error = take(s, NULL, gn_pad8(m->size_bytes) - m->size_bytes);
     if (error)
         return error;
+    if (!(m->value & GN_REPLY_SWEPT))
+        gn_session_doubt(s);
     if (w->transfer) // before the caller knows: no more data goes to memory that is its own again
         session_transfer_close(s, w->transfer);
     gn_lock_take(&s->receive_lock);
@@ -320,8 +322,13 @@ static int small(struct gn_session *s, const struct gn_message *m)
     const struct gn_session_events *on = &s->config.events;
     uint64_t length = 0;
     switch (m->kind) {
-    case GN_MESSAGE_DONE: session_transfer_close(s, m->id); break;
+    case GN_MESSAGE_DONE:
+        gn_session_doubt(s);
+        session_transfer_close(s, m->id);
+        break;
+    case GN_MESSAGE_MARK: return session_marks(s, m, body) ? -EPROTO : 0;
     case GN_MESSAGE_HOST:
+        gn_session_doubt(s);
         if (on->host)
             on->host(on->ctx, m->id, m->code);
         atomic_store(&s->host_due, true);
@@ -346,7 +353,8 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
 {
     static const uint32_t most_bytes[GN_MESSAGE_KINDS] = {
         [GN_MESSAGE_REPLY] = GN_REPLY_BYTES_MAX, [GN_MESSAGE_DATA] = GN_PAYLOAD_BYTES_MAX, [GN_MESSAGE_PULL] = 8,
-        [GN_MESSAGE_PRINT] = PRINT_BYTES_MAX, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
+        [GN_MESSAGE_PRINT] = PRINT_BYTES_MAX, [GN_MESSAGE_GOODBYE] = 4096, [GN_MESSAGE_MARK] = 8 * GN_MARKS_MAX,
+        [GN_MESSAGE_PACKED] = GN_PAYLOAD_BYTES_MAX,
     };
     struct gn_message m;
     s->looks = w && w->kind == WAIT_REPLY;
@@ -385,7 +393,7 @@ void session_due(struct gn_session *s, int64_t change)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     gn_lock_take(&s->receive_lock);
     if (!s->receiving)
-        pass_role(s);
+        session_pass_role(s);
     gn_lock_give(&s->receive_lock);
     pthread_setcancelstate(cancel, NULL);
 }
@@ -420,7 +428,7 @@ void *session_receiver(void *session)
         } else {
             // Not decided before, by another look at what is due: a host function that ends meanwhile takes its part away without the lock.
             if (!s->receiving)
-                pass_role(s);
+                session_pass_role(s);
             s->watching = true;
             gn_lock_give(&s->receive_lock);
             int result = s->link->ops->watch(s->link);

@@ -204,6 +204,16 @@ static void send_pending(struct gn_session *s, uint64_t until, bool wait)
 
 void session_send_pending(struct gn_session *s, uint64_t until) { send_pending(s, until, true); }
 
+void session_flush(struct gn_session *s)
+{
+    gn_lock_take(&s->send_lock);
+    bool pending = is_pending(s) && !s->sending;
+    uint64_t until = s->ring.head;
+    gn_lock_give(&s->send_lock);
+    if (pending)
+        send_pending(s, until, false);
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -512,6 +522,7 @@ static int ask(struct gn_session *s, const struct posting *request, void *out, i
     *code = w.code;
     latched->code = w.latched;
     latched->op = w.latched_op;
+    latched->sequence = w.sequence;
     static uint8_t nothing[1]; // a thread's first reply may be empty, and it has no buffer yet
     struct gn_cursor c = gn_cursor_over(w.body ? w.body : nothing, w.body_bytes);
     if (out && w.code == 0 && !gn_codecs[p.op].decode_out(&c, out)) {

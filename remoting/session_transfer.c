@@ -123,6 +123,8 @@ bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, u
     bool fits = t && t->kind != TRANSFER_PULL && offset <= gn_box_bytes(&t->box) && size_bytes <= gn_box_bytes(&t->box) - offset;
     if (fits)
         *box = t->box;
+    if (fits && t->kind == TRANSFER_READ_ASYNC)
+        gn_session_doubt(s); // before the bytes are where the program can see them
     gn_lock_give(&s->receive_lock);
     return fits;
 }

@@ -17,6 +17,7 @@
 #include "server/gate.h"
 #include "server/host.h"
 #include "server/log.h"
+#include "server/marks.h"
 #include "server/output.h"
 #include "server/print.h"
 #include "server/staging.h"
@@ -112,11 +113,21 @@ void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r)
     gn_log(GN_LOG_DEBUG, "%s failed with %d", gn_api[op].name, (int)r);
 }
 
+bool gn_commands_latched(struct gn_worker *w)
+{
+    struct gn_commands *l = w->commands;
+    pthread_mutex_lock(&l->lock);
+    bool latched = l->latched;
+    pthread_mutex_unlock(&l->lock);
+    return latched;
+}
+
 void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out, bool flush)
 {
     struct gn_commands *l = w->commands;
     const struct gn_codec *codec = &gn_codecs[op];
-    struct gn_message m = {.kind = GN_MESSAGE_REPLY, .id = sequence, .code = (int32_t)r};
+    struct gn_message m = {
+        .kind = GN_MESSAGE_REPLY, .id = sequence, .code = (int32_t)r, .value = gn_marks_sweep(w) ? GN_REPLY_SWEPT : 0};
     size_t size = out && !r ? codec->size_out(out) : 0;
     uint8_t small[512], *body = size <= sizeof small ? small : size <= GN_REPLY_BYTES_MAX ? malloc(size) : NULL;
     if (!body) {

@@ -26,6 +26,7 @@ void gn_commands_aside(struct gn_worker *w);
 bool gn_commands_reading(const struct gn_worker *w);
 
 // An error of a posted command: the first one is told with the next reply.
+bool gn_commands_latched(struct gn_worker *w); // a posted command has failed, and no reply has told
 void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r);
 
 void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out, bool flush);

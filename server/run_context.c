@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "server/due.h"
+#include "server/marks.h"
 #include "server/run.h"
 #include "server/run_state.h"
 #include "server/staging.h"
@@ -49,6 +50,7 @@ static void contexts_changed(void)
 // Another thread may be asking for events of the staging's: not for those of a context that is about to die.
 static void context_dies(struct gn_worker *w, CUcontext context)
 {
+    gn_marks_context_leaves(w, context);
     if (w->staging)
         gn_staging_context_leaves(w->staging, context);
 }

@@ -2,6 +2,7 @@
 // Synchronising and asking. A synchronise waits for what was dispatched before it and for nothing later: on an event recorded now.
 #include "remoting/errors.h"
 #include "server/box.h"
+#include "server/marks.h"
 #include "server/run.h"
 #include "server/staging.h"
 #include "server/wait.h"
@@ -78,11 +79,22 @@ CUresult gn_run_stream_synchronize(struct gn_worker *w, struct gn_request *q, co
     return r;
 }
 
+// A default stream's name means another stream in each context; others mean themselves.
+static uint64_t stream_context(const struct gn_worker *w, uint64_t stream)
+{
+    return gn_handle_kind(stream) == GN_KIND_STREAM || !w->scope ? 0 : w->scope->id;
+}
+
 CUresult gn_run_stream_query(struct gn_worker *w, struct gn_request *q, const struct gn_args_stream_query *a, struct gn_out_stream_query *o)
 {
     (void)o;
     CUstream stream;
-    return gn_find_stream(w, q, a->stream, &stream) ? GN_DRIVER(w, cuStreamQuery, stream) : CUDA_ERROR_INVALID_HANDLE;
+    if (!gn_find_stream(w, q, a->stream, &stream))
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = GN_DRIVER(w, cuStreamQuery, stream);
+    if (r == CUDA_ERROR_NOT_READY)
+        gn_marks_add(w, q, a->mark, a->stream, stream_context(w, a->stream), stream, 0, true);
+    return r;
 }
 
 CUresult gn_run_event_synchronize(struct gn_worker *w, struct gn_request *q, const struct gn_args_event_synchronize *a,
@@ -113,7 +125,12 @@ CUresult gn_run_event_query(struct gn_worker *w, struct gn_request *q, const str
 {
     (void)o;
     CUevent event;
-    return gn_find_event(w, q, a->event, &event) ? GN_DRIVER(w, cuEventQuery, event) : CUDA_ERROR_INVALID_HANDLE;
+    if (!gn_find_event(w, q, a->event, &event))
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = GN_DRIVER(w, cuEventQuery, event);
+    if (r == CUDA_ERROR_NOT_READY)
+        gn_marks_add(w, q, a->mark, a->event, 0, event, 0, true);
+    return r;
 }
 
 CUresult gn_run_context_synchronize(struct gn_worker *w, struct gn_request *q, const struct gn_args_context_synchronize *a,

@@ -13,6 +13,7 @@
 #include "server/greet.h"
 #include "server/host.h"
 #include "server/log.h"
+#include "server/marks.h"
 #include "server/output.h"
 #include "server/print.h"
 #include "server/run.h"
@@ -38,6 +39,7 @@ static int open_parts(struct gn_worker *w, struct gn_link *link, const struct gn
     int error = gn_output_open(&w->output, w, link, hello->wants & GN_WANTS_PACKED);
     error = error ? error : gn_staging_open(&w->staging, w);
     error = error ? error : gn_waiters_open(&w->waiters, w);
+    error = error ? error : gn_marks_open(&w->marks, w);
     error = error ? error : gn_gates_open(&w->gates, w);
     error = error ? error : gn_pulls_open(&w->pulls);
     error = error ? error : gn_commands_open(&w->commands, w, link, hello->ring_bytes);

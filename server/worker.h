@@ -43,6 +43,7 @@ struct gn_worker {
     uint64_t work;                  // commands so far that may have given a device something to do
     struct gn_output *output;       // server/output.h
     struct gn_staging *staging;     // server/staging.h
+    struct gn_marks *marks;         // server/marks.h
     struct gn_waiters *waiters;     // server/wait.h
     struct gn_gates *gates;         // server/gate.h
     struct gn_pulls *pulls;         // server/host.h: what the client has been asked to do or to send

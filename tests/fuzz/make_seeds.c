@@ -189,7 +189,7 @@ static void commands(void)
             payload, 5000);
     COMMAND(launch, .function = 0x103000004, .stream = stream, .grid_x = 1, .block_x = 1, .params = payload,
             .params_bytes = 8);
-    COMMAND(cuEventRecord, .hEvent = event, .hStream = stream);
+    COMMAND(event_record, .event = event, .stream = stream);
     COMMAND(event_synchronize, .event = event);
     COMMAND(read, .stream = 1, .address = base, .pitch_bytes = 64, .slice_bytes = 64, .width_bytes = 64,
             .rows = 1, .slices = 1, .transfer = 1ull << 32);

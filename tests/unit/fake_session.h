@@ -102,4 +102,38 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     memset(counts, 0, sizeof *counts);
 }
 
+// There are no marks to be had: every query asks.
+uint64_t gn_session_heard(struct gn_session *s)
+{
+    (void)s;
+    return 0;
+}
+void gn_session_doubt(struct gn_session *s) { (void)s; }
+uint64_t gn_session_mark_open(struct gn_session *s, uint64_t heard)
+{
+    (void)s, (void)heard;
+    return 0;
+}
+void gn_session_mark_drop(struct gn_session *s, uint64_t mark) { (void)s, (void)mark; }
+void gn_session_mark_renew(struct gn_session *s, uint64_t mark, uint64_t heard)
+{
+    (void)s, (void)mark, (void)heard;
+}
+enum gn_mark_state gn_session_mark_look(struct gn_session *s, uint64_t mark)
+{
+    (void)s, (void)mark;
+    return GN_MARK_DOUBTFUL;
+}
+bool gn_session_mark_out(struct gn_session *s, uint64_t mark)
+{
+    (void)s, (void)mark;
+    return false;
+}
+void gn_session_poll(struct gn_session *s) { (void)s; }
+uint64_t gn_session_sequence(struct gn_session *s)
+{
+    (void)s;
+    return ++fake.id;
+}
+
 #endif

@@ -343,24 +343,24 @@ static void a_latched_error_is_told_once(void **state)
 {
     (void)state;
     CUcontext a = create(0);
-    fake.latched = (struct gn_latched){CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, GN_OP_launch};
+    fake.latched = (struct gn_latched){CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, GN_OP_launch, 0};
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
     assert_int_equal(cuCtxSynchronize(), CUDA_SUCCESS);
     // brought by a call that may not tell: the next that may does
     size_t value;
-    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, GN_OP_launch};
+    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, GN_OP_launch, 0};
     assert_int_equal(cuCtxGetLimit(&value, CU_LIMIT_STACK_SIZE), CUDA_SUCCESS);
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_INVALID_HANDLE);
     assert_int_equal(cuCtxSynchronize(), CUDA_SUCCESS);
     // by a call that has an error of its own
     fake.code = CUDA_ERROR_INVALID_VALUE;
-    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, 0xffff};
+    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, 0xffff, 0};
     assert_int_equal(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 1), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_INVALID_HANDLE);
     // two of them: the earlier one first
-    fake.latched = (struct gn_latched){CUDA_ERROR_NOT_FOUND, GN_OP_launch};
+    fake.latched = (struct gn_latched){CUDA_ERROR_NOT_FOUND, GN_OP_launch, 0};
     assert_int_equal(cuCtxGetLimit(&value, CU_LIMIT_SHMEM_SIZE), CUDA_SUCCESS);
-    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, GN_OP_launch};
+    fake.latched = (struct gn_latched){CUDA_ERROR_INVALID_HANDLE, GN_OP_launch, 0};
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_NOT_FOUND);
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_INVALID_HANDLE);
     assert_int_equal(cuCtxSynchronize(), CUDA_SUCCESS);
@@ -372,7 +372,7 @@ static void a_sticky_error_ruins_its_context_only(void **state)
     (void)state;
     CUcontext a = create(0), b = create(0);
     CUstream stream;
-    fake.latched = (struct gn_latched){CUDA_ERROR_ILLEGAL_ADDRESS, GN_OP_launch};
+    fake.latched = (struct gn_latched){CUDA_ERROR_ILLEGAL_ADDRESS, GN_OP_launch, 0};
     assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
     unsigned asked = fake.asked[GN_OP_context_synchronize];
     for (int i = 0; i < 3; i++)

@@ -176,7 +176,7 @@ static const struct gn_args_launch launch_args = {.function = 0x103000002,
                                                   .block_z = 1,
                                                   .params = params,
                                                   .params_bytes = sizeof params};
-static const struct gn_args_cuEventRecord record_args = {.hEvent = 0x307000005, .hStream = 0x106000004};
+static const struct gn_args_event_record record_args = {.event = 0x307000005, .stream = 0x106000004};
 static const struct gn_args_write write_args = {.stream = 1,
                                                 .address = 0x7f1000000200,
                                                 .pitch_bytes = 5,
@@ -205,7 +205,7 @@ static const struct {
     // in the order of a session
     {"scope", GN_OP_scope, &scope_args, NULL, 0},
     {"launch", GN_OP_launch, &launch_args, NULL, 0},
-    {"event_record", GN_OP_cuEventRecord, &record_args, NULL, 0},
+    {"event_record", GN_OP_event_record, &record_args, NULL, 0},
     {"write", GN_OP_write, &write_args, "hello", 5},
     {"module_get_function", GN_OP_module_get_function, &get_args, NULL, 0},
     {"write_pull", GN_OP_write_pull, &pull_args, NULL, 0},
@@ -362,7 +362,7 @@ static void a_session_speaks_so(void **state)
 
     int32_t code;
     assert_int_equal(gn_session_post(session, context, GN_OP_launch, &launch_args, &code), 0);
-    assert_int_equal(gn_session_post(session, context, GN_OP_cuEventRecord, &record_args, &code), 0);
+    assert_int_equal(gn_session_post(session, context, GN_OP_event_record, &record_args, &code), 0);
     struct gn_args_write a = write_args;
     assert_int_equal(gn_session_post_payload(session, context, GN_OP_write, &a, "hello", 5, &code), 0);
     say(peer, "reply"); // lies there until the session looks for it

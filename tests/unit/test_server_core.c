@@ -296,7 +296,7 @@ static void a_starved_client_is_told(void **state)
     for (int round = 0; round < 300; round++) {
         SEND(host_function, .stream = STREAM, .token = 9);
         for (int i = 0; i < round % 5; i++)
-            SEND(cuEventRecord, .hEvent = EVENT, .hStream = 1);
+            SEND(event_record, .event = EVENT, .stream = 1);
         send_control(GN_CONTROL_STARVED, 0, false);
         bool told = false, called = false;
         while (!told || !called) {
