@@ -214,6 +214,16 @@ int gn_bench_networks(struct gn_bench *b, int (*run)(struct gn_bench *b, const s
     return status;
 }
 
+void gn_bench_relay(struct gn_bench *b, struct gn_lane *lane)
+{
+    double late, p99;
+    if (!gn_lane_relay_error(lane, &late, &p99))
+        return;
+    const char *name = lane->baseline->name;
+    gn_series_add(gn_results_series(&b->results, &lane->network, "relay", name, "late", "us"), late);
+    gn_series_add(gn_results_series(&b->results, &lane->network, "relay", name, "late_p99", "us"), p99);
+}
+
 static double now_s(void)
 {
     struct timespec t;

@@ -29,7 +29,8 @@ int gn_bench_micro(struct gn_bench *b);
 int gn_bench_apps(struct gn_bench *b);
 int gn_bench_ablation(struct gn_bench *b);
 
-// Micro rows of these baselines on one network, interleaved; only: patterns, none: all rows. 0 or 1.
+// Micro rows of these baselines on one network, interleaved; only: patterns, none: all rows. Without
+// baselines: these limits. 0 or 1.
 int gn_bench_micro_network(struct gn_bench *b, const struct gn_network *network,
                            const struct gn_baseline *baselines, unsigned count, const char *const *only,
                            unsigned only_count, bool with_limits);
@@ -46,7 +47,9 @@ int gn_bench_baselines(struct gn_bench *b, struct gn_baseline *list, unsigned ro
 bool gn_bench_wanted(const char *name, const char *const *patterns, unsigned count);
 void gn_bench_plan(struct gn_bench *b, unsigned long steps);
 void gn_bench_step(struct gn_bench *b, const char *what);
-bool gn_bench_stopped(void); // the user has had enough: what there is is printed
+void gn_bench_relay(struct gn_bench *b,
+                    struct gn_lane *lane); // the relay's own error, as rows, before the lane closes
+bool gn_bench_stopped(void);               // the user has had enough: what there is is printed
 
 // Reads the peers. 0 or -errno with a sentence.
 int gn_bench_config(struct gn_place *place, const char *path, char *why, size_t why_bytes);

@@ -182,6 +182,7 @@ static int run_workload(struct apps *a, const struct gn_baseline *baselines, uns
         good += !*a->lanes[i].why;
         if (!gn_bench_stopped())
             count_token(a, &a->lanes[i], steps);
+        gn_bench_relay(b, &a->lanes[i]);
         gn_lane_close(&a->lanes[i]);
     }
     json_decref(a->tokens);
@@ -218,6 +219,10 @@ static int run_network(struct gn_bench *b, const struct gn_network *network)
 {
     struct gn_baseline baselines[GN_BENCH_LIST_MAX];
     int count = gn_bench_baselines(b, baselines, GN_BENCH_LIST_MAX);
+    // What the network takes, as any program sees it: the relay's delay and the wake-ups at both ends.
+    static const char *const limits[] = {"pingpong"};
+    if (count > 0 && network->rtt_us > 0)
+        gn_bench_micro_network(b, network, NULL, 0, limits, 1, true);
     return count < 0 ? 2
                      : gn_bench_apps_network(b, network, baselines, (unsigned)count, b->only, b->only_count);
 }

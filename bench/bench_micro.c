@@ -33,7 +33,8 @@ struct micro {
     struct gn_bench *bench;
     const struct gn_network *network;
     const char *const *only;
-    unsigned only_count;
+    unsigned only_count,
+        limit_only_count; // patterns of rows; of limits: 0, which is all of them, or the same
     struct row rows[ROWS_MAX];
     unsigned row_count;
     struct worker *workers;
@@ -113,7 +114,7 @@ static void collect_rows(struct micro *m, struct worker *w)
         if (m->row_count == ROWS_MAX || sscanf(line, "row %63s %15s %d", r.name, r.unit, &stamped) != 3)
             continue;
         r.stamped = stamped;
-        if (limit || gn_bench_wanted(r.name, m->only, m->only_count))
+        if (gn_bench_wanted(r.name, m->only, limit ? m->limit_only_count : m->only_count))
             m->rows[m->row_count++] = r;
     }
 }
@@ -317,7 +318,7 @@ static int run_phase(struct micro *m, const struct gn_baseline *baselines, unsig
             collect_rows(m, w);
             rows_known[limit] = true;
         }
-        ready += w->ready && !limit;
+        ready += w->ready && (!limit || count == 1);
         if (*w->why)
             fprintf(stderr, "genie-bench: %s: %s\n", baselines[i].name, w->why);
     }
@@ -342,8 +343,10 @@ static int run_phase(struct micro *m, const struct gn_baseline *baselines, unsig
         add_p99(m);
     else
         measure_memory(m);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        gn_bench_relay(m->bench, &m->workers[i].lane);
         close_worker(&m->workers[i]);
+    }
     return ready ? 0 : 1;
 }
 
@@ -364,6 +367,7 @@ int gn_bench_micro_network(struct gn_bench *b, const struct gn_network *network,
     if (with_limits)
         list[0] = (struct gn_baseline){.name = "limit", .kind = GN_BASELINE_LIMIT};
     memcpy(list + with_limits, baselines, count * sizeof *list);
+    m.limit_only_count = count ? 0 : only_count; // when nothing is set against them, only those asked for
     int status = run_phase(&m, list, count + with_limits, false);
     if (!gn_bench_stopped() && gn_bench_wanted("lone_launch", only, only_count))
         run_phase(&m, list + with_limits, count, true);

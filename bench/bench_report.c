@@ -70,7 +70,12 @@ static double bound_of(const struct gn_results *r, const struct gn_series *s, si
     case TIMES_LIMIT:
         return value * median_of(gn_results_find(r, &s->network, targets[target].limit, "limit", s->metric));
     case TIMES_LOCAL: return value * local;
-    case RTT_AND_LOCAL: return value * local + s->network.rtt_us / (strcmp(s->unit, "ms") ? 1 : 1000);
+    case RTT_AND_LOCAL: {
+        // The round trip as it was measured through the relay, where it was.
+        double rtt_us = median_of(gn_results_find(r, &s->network, "pingpong", "limit", "time"));
+        return value * local +
+               (isnan(rtt_us) ? s->network.rtt_us : rtt_us) / (strcmp(s->unit, "ms") ? 1 : 1000);
+    }
     default: return value;
     }
 }

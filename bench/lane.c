@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 #include "remoting/link.h"
 
-enum { READY_MS = 60000, PEER_TRIES_MS = 60000, WORD_BYTES = 1024, WHY_BYTES = 256 };
+enum { READY_MS = 60000, REPORT_MS = 3000, PEER_TRIES_MS = 60000, WORD_BYTES = 1024, WHY_BYTES = 256 };
 
 // Words and environment entries that are put together for one start.
 struct words {
@@ -266,6 +267,20 @@ void gn_lane_open(struct gn_place *p, struct gn_lane *lane, const struct gn_base
         start_relay(p, lane);
     if (*lane->why)
         gn_lane_close(lane);
+}
+
+bool gn_lane_relay_error(struct gn_lane *lane, double *late_us, double *late_p99_us)
+{
+    static const char median[] = "\"late_us_median\": ", p99[] = "\"late_us_p99\": ";
+    if (!lane->relay.pid || kill(lane->relay.pid, SIGUSR1))
+        return false;
+    const char *line = gn_child_hear(&lane->relay, REPORT_MS), *at = line ? strstr(line, median) : NULL;
+    const char *at99 = at ? strstr(at, p99) : NULL;
+    if (!at99)
+        return false;
+    *late_us = strtod(at + sizeof median - 1, NULL);
+    *late_p99_us = strtod(at99 + sizeof p99 - 1, NULL);
+    return true;
 }
 
 void gn_lane_close(struct gn_lane *lane)

@@ -67,6 +67,8 @@ bool gn_baseline_find(const struct gn_place *p, const char *name, struct gn_base
 void gn_lane_open(struct gn_place *p, struct gn_lane *lane, const struct gn_baseline *b,
                   const struct gn_network *network, const char *mock);
 void gn_lane_close(struct gn_lane *lane);
+// How much later than asked the lane's relay was so far, as it says itself; false: there is none.
+bool gn_lane_relay_error(struct gn_lane *lane, double *late_us, double *late_p99_us);
 // Starts a program in it. args: "@FD" and "@ADDRESS" stand for what they say. extra: one more environment
 // entry, or NULL. 0 or -errno.
 int gn_lane_start(struct gn_place *p, struct gn_lane *lane, struct gn_child *c, enum gn_child_kind kind,

@@ -143,7 +143,7 @@ static const struct {
     {"--cut-politely", NULL, "by closing, not by a reset", take_cut_politely},
     {"--pieces", "N", "sends 1 to N bytes at a time", take_pieces},
     {"--seed", "N", "of the pieces' sizes", take_seed},
-    {"--spin-us", "US", "polls for the last part of a wait; default 15", take_spin},
+    {"--spin-us", "US", "polls for the last part of a wait, at most so long; default 40", take_spin},
     {"--probe", NULL, "first measures what the relay adds to a ping-pong", take_probe},
     {"--json", NULL, "reports are lines of JSON", take_json},
 };
@@ -273,7 +273,7 @@ static void on_signal(int number)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.settings.spin_ns = 15000};
+    struct options o = {.settings.spin_ns = 40000};
     struct gn_relay *relay;
     char bound[ADDRESS_BYTES], why[WHY_BYTES] = "";
     struct sigaction act = {.sa_handler = on_signal};

@@ -23,14 +23,14 @@ struct gn_relay_settings {
     bool cut_politely;     // by a FIN, not a reset
     unsigned pieces_bytes; // each send takes 1 to so many bytes; 0: whatever is due
     uint64_t seed;         // of the pieces
-    uint64_t spin_ns;      // the last part of a wait is spent polling
+    uint64_t spin_ns;      // the last part of a wait, at most so long, is spent polling
 };
 
 // What the relay knows of its own error.
 struct gn_relay_counts {
     uint64_t connections, cut, refused, bytes[2];
-    struct gn_histogram late; // from when bytes were due to when they were sent, while the receiver was not
-                              // the one that held them up
+    struct gn_histogram late; // from when bytes were due to when the kernel got them, while the receiver was
+                              // not the one that held them up
     // Of the times in which a line with a bandwidth had more to carry than it could.
     uint64_t full_bytes[2], full_ns[2];
 };
