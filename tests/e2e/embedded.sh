@@ -23,10 +23,9 @@ watch_threads() { # PID FILE
     echo "$most" >"$2"
 }
 run_local() { locally "$b/llm_decode" "${args[@]}" >"$lib_scratch/local" && grep -q '^tokens' "$lib_scratch/local"; }
-run_embedded() { # NAME
+run_embedded() { # NAME [PROGRAM]
     local pid most
-    GENIE_PROFILE=embedded EMBEDDED_REPORT=$lib_scratch/report GENIE_STATS=$lib_scratch/stats.json \
-        "$bin/llm_embedded" "${args[@]}" >"$lib_scratch/$1" 2>"$lib_scratch/$1.err" &
+    GENIE_PROFILE=embedded EMBEDDED_REPORT=$lib_scratch/report "${2:-$bin/llm_embedded}" "${args[@]}" >"$lib_scratch/$1" 2>"$lib_scratch/$1.err" &
     pid=$!
     watch_threads "$pid" "$lib_scratch/threads"
     wait "$pid" || { tail -n 20 "$lib_scratch/$1.err" "$lib_scratch/server.log"; return 1; }
@@ -61,4 +60,5 @@ GENIE_OPT=-all check "the same tokens, with every optimisation off" run_embedded
 stop_server "$server_pid"
 serve 127.0.0.1:0
 check "the same tokens over TCP" run_embedded tcp
+[ "$variant" = release ] && check "the same tokens without any shared library" run_embedded static "$b/llm_embedded_static"
 tap_end
