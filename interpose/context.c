@@ -7,6 +7,7 @@
 
 #include "api_calls.h"
 #include "api_wire.h"
+#include "interpose/memory.h"
 #include "interpose/shim.h"
 #include "interpose/tables.h"
 #include "remoting/errors.h"
@@ -90,6 +91,7 @@ CUresult gn_context_error(uint64_t id)
 
 void gn_context_begin(struct gn_context *x, const struct gn_context_facts *facts)
 {
+    gn_memory_info_forget();
     x->unique_id = facts->id;
     x->flags = facts->flags;
     x->api_version = facts->api_version;
@@ -124,6 +126,7 @@ void gn_context_forget(struct gn_context *x, uint64_t id)
     atomic_store_explicit(&x->sticky, CUDA_ERROR_CONTEXT_IS_DESTROYED, memory_order_relaxed);
     gn_handles_drop_context(id, gn_context_gone_handle);
     gn_context_gone_memory(id);
+    gn_memory_info_forget();
 }
 
 // --- the thread's stack

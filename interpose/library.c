@@ -62,6 +62,7 @@ static CUresult load(struct gn_call *c, CUlibrary *library, const void *image, s
     CUresult r = load_once(c, library, image, size_bytes);
     if (r == CUDA_ERROR_OUT_OF_MEMORY && c->context && gn_range_yield(c->context->device))
         r = load_once(c, library, image, size_bytes);
+    gn_memory_info_forget();
     return r;
 }
 
@@ -118,6 +119,7 @@ CUresult gn_cuLibraryUnload(struct gn_call *c, CUlibrary library)
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = gn_ask(c, GN_OP_library_unload, &(struct gn_args_library_unload){.library = l->id},
                         &(struct gn_out_library_unload){0});
+    gn_memory_info_forget();
     pthread_mutex_lock(&gn_module_lock);
     struct gn_function *kernels = gn_names_take_all(&l->names);
     struct gn_library_module *modules = l->modules;

@@ -108,6 +108,7 @@ static CUresult find_memory(struct gn_call *c, struct request *q, struct gn_memo
     r = ask_for_place(c, q, &m->reservation);
     if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_range_yield(c->context->device))
         r = ask_for_place(c, q, &m->reservation);
+    gn_memory_info_forget();
     return r;
 }
 
@@ -185,21 +186,11 @@ CUresult gn_cuMemFree_v2(struct gn_call *c, CUdeviceptr dptr)
     bool placed = m->placed;
     CUresult r = placed ? fence(c, m) : CUDA_SUCCESS;
     memory_free(m);
-    return placed ? r : gn_post(c, GN_OP_memory_free, &(struct gn_args_memory_free){.address = dptr});
-}
-
-CUresult gn_cuMemGetInfo_v2(struct gn_call *c, size_t *free_bytes, size_t *total_bytes)
-{
-    if (!free_bytes || !total_bytes)
-        return CUDA_ERROR_INVALID_VALUE;
-    struct gn_out_memory_info o = {0};
-    CUresult r = gn_ask(c, GN_OP_memory_info, &(struct gn_args_memory_info){0}, &o);
-    if (r)
+    if (placed)
         return r;
-    uint64_t used = gn_range_used(c->context->device);
-    *free_bytes = o.free_bytes > used ? o.free_bytes - used : 0;
-    *total_bytes = o.total_bytes;
-    return CUDA_SUCCESS;
+    r = gn_post(c, GN_OP_memory_free, &(struct gn_args_memory_free){.address = dptr});
+    gn_memory_info_forget();
+    return r;
 }
 
 CUresult gn_cuMemGetAddressRange_v2(struct gn_call *c, CUdeviceptr *pbase, size_t *psize, CUdeviceptr dptr)

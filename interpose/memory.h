@@ -11,6 +11,9 @@
 void gn_memory_add_global(struct gn_call *c, uint64_t owner, uint64_t address, uint64_t size_bytes);
 void gn_memory_drop_globals(uint64_t owner);
 
+// What is free has changed, otherwise than by the range. To be called after the change, when it has been asked for or posted.
+void gn_memory_info_forget(void);
+
 // Waits until no copy and no host function of the contexts that used `memory` (host memory) can touch it any
 // more.
 CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory);

@@ -206,5 +206,6 @@ void gn_memory_forked(void)
 {
     pthread_rwlock_init(&lock, NULL);
     gn_reserve_forked();
+    gn_memory_info_forked();
     gn_vmm_forked();
 }

@@ -50,6 +50,7 @@ static CUresult load(struct gn_call *c, CUmodule *module, const void *image, siz
     CUresult r = load_once(c, module, image, size_bytes);
     if (r == CUDA_ERROR_OUT_OF_MEMORY && c->context && gn_range_yield(c->context->device))
         r = load_once(c, module, image, size_bytes);
+    gn_memory_info_forget();
     return r;
 }
 
@@ -89,6 +90,7 @@ CUresult gn_cuModuleUnload(struct gn_call *c, CUmodule hmod)
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult r = gn_ask(c, GN_OP_module_unload, &(struct gn_args_module_unload){.module = m->id},
                         &(struct gn_out_module_unload){0});
+    gn_memory_info_forget();
     pthread_mutex_lock(&gn_module_lock);
     struct gn_function *functions = gn_names_take_all(&m->names);
     pthread_mutex_unlock(&gn_module_lock);

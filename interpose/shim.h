@@ -54,6 +54,7 @@ void gn_context_gone_handle(
 void gn_host_function_due(
     uint64_t token, int status); // on the receiver's thread: run it elsewhere, then gn_session_host_done
 void gn_memory_forked(void);     // in a forked child: locks may be held by threads that are not there
+void gn_memory_info_forked(void);
 void gn_vmm_forked(void);
 void gn_host_functions_forked(void);
 

@@ -10,6 +10,7 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/log.h"
+#include "interpose/memory.h"
 #include "interpose/memory_range.h"
 
 enum {
@@ -198,6 +199,7 @@ CUresult gn_cuMemCreate(struct gn_call *c, CUmemGenericAllocationHandle *handle,
     a->device = prop->location.id;
     a->compression = o.compression_given;
     a->handles = 1;
+    gn_memory_info_forget();
     if (r) {
         gn_handle_drop(a->id);
         free(a);
@@ -213,6 +215,7 @@ static CUresult let_go(struct gn_call *c, struct allocation *a)
     if (a->handles || a->mappings)
         return CUDA_SUCCESS;
     CUresult r = gn_post(c, GN_OP_vmm_release, &(struct gn_args_vmm_release){.allocation = a->id});
+    gn_memory_info_forget();
     gn_handle_drop(a->id);
     free(a);
     return r;
