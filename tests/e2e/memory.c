@@ -170,8 +170,31 @@ static void far_beyond(void)
     WANT(CUDA_ERROR_ILLEGAL_ADDRESS, cuMemFree(block));
 }
 
+// So many times, in sizes that share granules and in some that do not, and what is free in between: for who counts round trips.
+static void loop(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        CUdeviceptr blocks[4];
+        size_t pitch, now, total;
+        CU(cuMemAlloc(&blocks[0], 4096));
+        CU(cuMemAlloc(&blocks[1], 100));
+        CU(cuMemAlloc(&blocks[2], 3 * MIB));
+        CU(cuMemAllocPitch(&blocks[3], &pitch, 1000, 100, 4));
+        for (unsigned k = 0; k < 4; k++)
+            CU(cuMemFree(blocks[k]));
+        if (i == 0)
+            CU(cuMemGetInfo(&now, &total));
+    }
+    printf("%u times\n", count);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 2) {
+        e2e_open(0);
+        loop((unsigned)atoi(argv[2]));
+        return 0;
+    }
     size_t small_device_bytes = argc > 1 ? (size_t)atoi(argv[1]) * MIB : 0;
     context = e2e_open(0);
     fill = e2e_kernel("fill");

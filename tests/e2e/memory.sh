@@ -12,16 +12,19 @@ for opt in all -alloc -post -shm -all; do
     GENIE_OPT=$opt check "mapped: as locally with $opt" same 120 "mapped.$opt" "$bin/mapped"
 done
 no_round_trips() {
-    local opt stats=$lib_scratch/stats.json posted
-    for opt in all -alloc; do
-        GENIE_OPT=$opt GENIE_STATS=$stats.$opt remotely timeout 60 "$b/launch_path" >/dev/null || return 1
-        grep allocations "$stats.$opt"
+    local n trips stats=$lib_scratch/stats.json
+    for n in 10 400; do
+        GENIE_STATS=$stats.$n remotely timeout 60 "$bin/memory" loop "$n" >/dev/null || return 1
+        grep -E 'allocations|round_trips' "$stats.$n"
+        [ "$(stat_of "$stats.$n" allocations.posted)" -eq $((4 * n)) ] && [ "$(stat_of "$stats.$n" allocations.asked)" -eq 0 ] || return 1
     done
-    posted=$(stat_of "$stats.all" allocations.posted)
-    [ "$posted" -gt 100 ] && [ "$(stat_of "$stats.all" allocations.asked)" -le 1 ] &&
-        [ "$(stat_of "$stats.-alloc" allocations.posted)" -eq 0 ] && [ "$(stat_of "$stats.-alloc" allocations.asked)" -ge "$posted" ]
+    trips=$(stat_of "$stats.10" round_trips)
+    [ "$trips" -le 3 ] && [ "$(stat_of "$stats.400" round_trips)" -eq "$trips" ] || return 1
+    GENIE_OPT=-alloc GENIE_STATS=$stats.off remotely timeout 60 "$bin/memory" loop 10 >/dev/null || return 1
+    grep allocations "$stats.off"
+    [ "$(stat_of "$stats.off" allocations.posted)" -eq 0 ] && [ "$(stat_of "$stats.off" allocations.asked)" -eq 40 ]
 }
-check "allocations within the credit are not asked for" no_round_trips
+check "allocations within the credit make no round trip" no_round_trips
 stop_server "$server_pid"
 
 # Each with a server of its own: the device is the server's. Locally the same GENIE_MOCK holds.
