@@ -90,12 +90,14 @@ CUresult gn_check_cuEventElapsedTime_v2(struct gn_call *c, float *pMilliseconds,
     return check_elapsed(pMilliseconds, hStart, hEnd);
 }
 
-// The call needs no context, so nobody has looked at whether the event's is lost.
-static CUresult event_ruined(struct gn_call *c, const struct gn_handle_slot *slot)
+// The call needs no context. Whether the event's is lost counts, and what the call learns is about that one.
+static CUresult go_to_event(struct gn_call *c, const struct gn_handle_slot *slot)
 {
-    if (c->context && slot->context == gn_context_id(c))
-        return (CUresult)atomic_load_explicit(&c->context->sticky, memory_order_relaxed);
-    return gn_elsewhere_ruined(c, slot->context);
+    struct gn_context *x = gn_context_find((CUcontext)(uintptr_t)slot->context);
+    if (!x)
+        return CUDA_SUCCESS;
+    c->context = x;
+    return (CUresult)atomic_load_explicit(&x->sticky, memory_order_relaxed);
 }
 
 CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)
@@ -103,7 +105,7 @@ CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)
     struct gn_handle_slot *slot = gn_handle_slot(hEvent, GN_KIND_EVENT);
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult r = event_ruined(c, slot);
+    CUresult r = go_to_event(c, slot);
     return r ? r : gn_event_query(c, slot, (uintptr_t)hEvent);
 }
 
@@ -113,10 +115,11 @@ CUresult gn_cuEventSynchronize(struct gn_call *c, CUevent hEvent)
     if (!slot)
         return CUDA_ERROR_INVALID_HANDLE;
     uint64_t before = gn_event_keep(slot);
-    if (!gn_event_is_recorded(slot))
-        return event_ruined(c, slot);
-    CUresult r = gn_ask(c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = (uintptr_t)hEvent},
-                        &(struct gn_out_event_synchronize){0});
+    CUresult r = go_to_event(c, slot);
+    if (r || !gn_event_is_recorded(slot))
+        return r;
+    r = gn_ask(c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = (uintptr_t)hEvent},
+               &(struct gn_out_event_synchronize){0});
     if (!r)
         gn_event_passed(slot, before);
     return r;

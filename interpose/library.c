@@ -251,7 +251,7 @@ static CUresult get_global(struct gn_call *c, CUdeviceptr *dptr, size_t *bytes, 
         r = gn_ask(c, GN_OP_library_get_global, &args, &out);
     if (r)
         return r;
-    gn_memory_add_global(c, l->id, out.address, out.size_bytes);
+    gn_memory_add_global(c, gn_context_id(c), l->id, out.address, out.size_bytes);
     if (dptr)
         *dptr = out.address;
     if (bytes)

@@ -206,7 +206,7 @@ CUresult gn_cuMemGetAddressRange_v2(struct gn_call *c, CUdeviceptr *pbase, size_
     return CUDA_SUCCESS;
 }
 
-void gn_memory_add_global(struct gn_call *c, uint64_t owner, uint64_t address, uint64_t size_bytes)
+void gn_memory_add_global(struct gn_call *c, uint64_t context, uint64_t owner, uint64_t address, uint64_t size_bytes)
 {
     struct gn_memory *m = calloc(1, sizeof *m);
     if (!m)
@@ -215,7 +215,7 @@ void gn_memory_add_global(struct gn_call *c, uint64_t owner, uint64_t address, u
     m->region.size_bytes = size_bytes;
     m->kind = GN_MEMORY_GLOBAL;
     m->device = c->context ? c->context->device : CU_DEVICE_INVALID;
-    m->context = gn_context_id(c);
+    m->context = context;
     m->owner = owner;
     if (gn_memory_add(m)) // known already
         free(m);

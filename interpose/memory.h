@@ -8,7 +8,7 @@
 
 // A variable of a module or library (`owner`) at this address: copies to and from it are legal until
 // gn_memory_drop_globals(owner).
-void gn_memory_add_global(struct gn_call *c, uint64_t owner, uint64_t address, uint64_t size_bytes);
+void gn_memory_add_global(struct gn_call *c, uint64_t context, uint64_t owner, uint64_t address, uint64_t size_bytes);
 void gn_memory_drop_globals(uint64_t owner);
 
 // What is free has changed, otherwise than by the range. To be called after the change, when it has been asked for or posted.

@@ -170,7 +170,8 @@ CUresult gn_cuModuleGetGlobal_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *b
         r = gn_ask(c, GN_OP_module_get_global, &args, &out);
     if (r)
         return r;
-    gn_memory_add_global(c, m->library ? m->library : m->id, out.address, out.size_bytes);
+    const struct gn_handle_slot *slot = gn_handle_slot(hmod, GN_KIND_MODULE);
+    gn_memory_add_global(c, slot ? slot->context : gn_context_id(c), m->library ? m->library : m->id, out.address, out.size_bytes);
     if (dptr)
         *dptr = out.address;
     if (bytes)

@@ -112,10 +112,21 @@ CUresult gn_stream_wait(struct gn_call *c, uint64_t stream)
                   &(struct gn_out_stream_synchronize){0});
 }
 
+// What the call learns is about the stream's context, which need not be the current one.
+static CUresult go_to_stream(struct gn_call *c, CUstream handle, struct gn_stream *stream)
+{
+    CUresult r = gn_stream_find(c, handle, stream);
+    if (!r && !(r = gn_elsewhere_ruined(c, stream->context)) && stream->context != gn_context_id(c)) {
+        struct gn_context *x = gn_context_find((CUcontext)(uintptr_t)stream->context);
+        c->context = x ? x : c->context;
+    }
+    return r;
+}
+
 CUresult gn_cuStreamSynchronize(struct gn_call *c, CUstream hStream)
 {
     struct gn_stream s;
-    CUresult r = gn_stream_find(c, hStream, &s);
+    CUresult r = go_to_stream(c, hStream, &s);
     if (r)
         return r;
     uint64_t before = gn_stream_touched(&s);
@@ -128,7 +139,7 @@ CUresult gn_cuStreamSynchronize(struct gn_call *c, CUstream hStream)
 CUresult gn_cuStreamQuery(struct gn_call *c, CUstream hStream)
 {
     struct gn_stream s;
-    CUresult r = gn_stream_find(c, hStream, &s);
+    CUresult r = go_to_stream(c, hStream, &s);
     return r ? r : gn_stream_query(c, &s);
 }
 

@@ -12,6 +12,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "remoting/errors.h"
 #include "remoting/pack.h"
 #include "remoting/spin.h"
 #include "server/gate.h"
@@ -171,8 +172,10 @@ int gn_request_finish(struct gn_worker *w, struct gn_request *q, CUresult r, con
     // A command on a handle that was never made does nothing; the error of its making is latched already.
     if (q->confirm)
         gn_commands_reply(w, q->sequence, q->op, r, NULL, true);
-    else if (r && !q->dropped)
+    else if (r && !q->dropped && !(gn_error_is_sticky(r) && gn_context_is_lost(w)))
         gn_commands_latch(w, q->op, r);
+    // A lost context tells of itself in every call there. Told with somebody else's reply, the error would become that of whatever
+    // context is current at the client.
     return 0;
 }
 

@@ -53,4 +53,7 @@ void gn_reply_now(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult 
 CUresult gn_use_context(struct gn_worker *w, CUcontext context);
 CUcontext gn_context_in_use(void); // what this thread set last
 
+// Whether an error of the device has ruined a context of the session.
+bool gn_context_is_lost(struct gn_worker *w);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "remoting/errors.h"
 #include "server/due.h"
 #include "server/marks.h"
 #include "server/run.h"
@@ -41,6 +42,20 @@ CUresult gn_use_context(struct gn_worker *w, CUcontext context)
 }
 
 CUcontext gn_context_in_use(void) { return current; }
+
+bool gn_context_is_lost(struct gn_worker *w)
+{
+    uint32_t index = 0;
+    bool lost = false;
+    for (struct gn_handle_slot *slot; !lost && (slot = gn_handle_next(&w->handles, &index));) {
+        const struct gn_server_context *x = slot->object;
+        if (gn_handle_kind(atomic_load(&slot->id)) == GN_KIND_CONTEXT && x && gn_use_context(w, x->context) == CUDA_SUCCESS)
+            lost = gn_error_is_sticky(GN_DRIVER(w, cuStreamQuery, CU_STREAM_LEGACY));
+    }
+    if (w->scope)
+        gn_use_context(w, w->scope->context);
+    return lost;
+}
 
 static void contexts_changed(void)
 {

@@ -131,7 +131,9 @@ CUresult mock_cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int F
         return CUDA_ERROR_INVALID_VALUE;
     if (Flags & CU_EVENT_WAIT_EXTERNAL)
         return CUDA_ERROR_ILLEGAL_STATE;
-    CUresult r = e ? mock_stream_resolve(hStream, &s) : CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = mock_stream_resolve(hStream, &s);
+    if (r == CUDA_SUCCESS && (r = s->context->error) == CUDA_SUCCESS && !e)
+        r = CUDA_ERROR_INVALID_HANDLE;
     if (r != CUDA_SUCCESS || !e->mark)
         return r; // an event that was never recorded holds nobody up
     if (mock_mark_is_visible(e->mark))
