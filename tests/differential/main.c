@@ -228,6 +228,10 @@ int main(int argc, char **argv)
     if (!o.list && pair_open(&o.pair))
         return 2;
     int r = 0;
+    if (optind == argc && o.list) {
+        program_generate(&found, o.seed, &o.programs);
+        program_write(&found, stdout);
+    }
     if (optind == argc && !o.list)
         r = run_random(&o);
     for (int i = optind; i < argc && !r; i++)

@@ -2,6 +2,7 @@
 // The model: each operation's effect on what is alive, on the clocks and on the memory's last uses.
 #include "tests/differential/model.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { FREE_OWNER = 0xff };
@@ -253,6 +254,8 @@ static enum verdict address(struct model *m, const struct op *op, unsigned i, ui
         return type == 'x' && a->n ? (refuse(m, NO_LANE), RACES) : FAILS;
     if (t->at->state == DEAD) // its address must not have been given to another allocation meanwhile, nor be taken for the host's
         return op->section || type == 'x' || m->allocations != t->at->died_after ? (refuse(m, NO_LANE), RACES) : FAILS;
+    if (end > t->at->size_bytes && end <= t->at->size_bytes + t->at->slack_bytes)
+        return refuse(m, NO_LANE), RACES;
     return a->n >= 0 && bytes < 1 << 30 && end <= t->at->size_bytes ? WORKS : FAILS;
 }
 
@@ -413,7 +416,7 @@ static void bear(struct model *m, struct memory *at, uint8_t context, uint64_t s
 static void bury(const struct model *m, struct memory *at)
 {
     at->state = DEAD;
-    at->died_after = m->allocations;
+    at->died_after = m->section ? UINT_MAX : m->allocations; // side by side, an allocation may really come after it
 }
 
 static void module_gone(struct model *m, unsigned module)
@@ -494,7 +497,7 @@ static bool memory_ops(struct model *m, struct op *op)
         return true;
     case K_cuMemAllocPitch_v2: // the pitch is the driver's choice: only as many bytes as there are at least are used
         if (usable && a[2].n > 0 && a[3].n > 0 && a[2].n <= 65536 && a[3].n <= 64 && (a[4].n == 4 || a[4].n == 8 || a[4].n == 16))
-            bear(m, at, c, (uint64_t)(a[2].n * a[3].n));
+            bear(m, at, c, (uint64_t)(a[2].n * a[3].n)), at->slack_bytes = (uint64_t)a[3].n << 12;
         return true;
     case K_cuMemAllocHost_v2:
     case K_cuMemHostAlloc:
@@ -626,7 +629,8 @@ static bool context_ops(struct model *m, struct op *op)
                 if (i < LANE_LEGACY && m->streams[i].state == UNBORN)
                     continue;
                 host_sees(m, op, i);
-                m->lanes[i].quiet = m->lanes[i].count;
+                if (!op->section || m->lanes[i].owner == op->thread)
+                    m->lanes[i].quiet = m->lanes[i].count;
             }
         if (m->faulting != NO_LANE && lane_context(m, m->faulting) == c)
             m->contexts[c].lost = true, m->faulting = NO_LANE;

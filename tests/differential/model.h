@@ -30,6 +30,7 @@ struct memory {
     uint16_t written;                            // and how much work it had by then
     struct clock read;                           // since then
     uint64_t size_bytes;
+    uint64_t slack_bytes;                        // behind it, perhaps: rows are as long as the driver likes
     unsigned died_after;                         // allocations that had been made when it died
 };
 
