@@ -289,6 +289,70 @@ static void what_a_lost_context_owes_is_ended(void **state)
     gn_due_unlock(&w);
 }
 
+static _Atomic bool dying;
+static _Atomic unsigned asked_while_dying;
+static CUresult (*real_release)(CUdevice);
+static CUresult (*real_query)(CUevent);
+
+static CUresult query_noting(CUevent event)
+{
+    asked_while_dying += dying;
+    return real_query(event);
+}
+
+// As if another thread looked for free slots at the worst moments: before the driver destroys the context, and before the worker has heard of it.
+static CUresult release_and_look(CUdevice number)
+{
+    dying = true;
+    gn_staging_reap(w.staging, true);
+    CUresult r = real_release(number);
+    gn_staging_reap(w.staging, true);
+    dying = false;
+    return r;
+}
+
+// The events of copies that are under way die with their context: nobody may ask for them then, and the slots are free.
+static void a_dying_contexts_events_are_left_alone(void **state)
+{
+    static const uint8_t payload[CHUNK];
+    (void)state;
+    real_release = w.driver.calls.cuDevicePrimaryCtxRelease_v2;
+    real_query = w.driver.calls.cuEventQuery;
+    w.driver.calls.cuDevicePrimaryCtxRelease_v2 = release_and_look;
+    w.driver.calls.cuEventQuery = query_noting;
+    asked_while_dying = 0;
+    uint64_t stream = STREAM, address = FAKE_MEMORY_BASE;
+    for (uint32_t round = 1; round <= 3; round++) {
+        for (int i = 0; i < 3; i++) {
+            if (i == 1) // the first copy passes, the others do not
+                SEND(host_function, .stream = stream, .token = round);
+            send_command(GN_OP_write,
+                         &(struct gn_args_write){.stream = stream, .address = address, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
+                         GN_COMMAND_PAYLOAD);
+            send_bytes(payload, CHUNK);
+        }
+        receive_kind(GN_MESSAGE_HOST);
+        SEND(primary_release, .context = CONTEXT);
+        struct timespec moment = {.tv_nsec = 1000000};
+        while (!dying) // the driver waits for what is under way, and that for the client
+            nanosleep(&moment, NULL);
+        send_control(GN_CONTROL_HOST_DONE, round, true);
+        assert_int_equal(receive_kind(GN_MESSAGE_REPLY).code, 0);
+        uint32_t small, large;
+        gn_staging_freed(w.staging, &small, &large);
+        assert_int_equal(large, 3 * round);
+        assert_false(gn_staging_busy(w.staging));
+        stream = STREAM + ((uint64_t)round << 32);
+        SEND(primary_retain, .context = CONTEXT);
+        SEND(stream_create, .stream = stream);
+        SEND(memory_alloc, .size_bytes = CHUNK);
+        assert_int_equal(receive_kind(GN_MESSAGE_REPLY).code, 0);
+        assert_int_equal(receive_kind(GN_MESSAGE_REPLY).code, 0);
+        memcpy(&address, got, sizeof address);
+    }
+    assert_int_equal(asked_while_dying, 0);
+}
+
 // A client that waits for room hears of it, also when what it waits for runs beside the reader.
 static void a_starved_client_is_told(void **state)
 {
@@ -365,6 +429,7 @@ int main(void)
         TEST(readers_have_slots_of_their_own),
         TEST(a_host_function_in_no_stream_is_told_of),
         TEST(what_a_lost_context_owes_is_ended),
+        TEST(a_dying_contexts_events_are_left_alone),
         TEST(a_starved_client_is_told),
         TEST(a_client_that_starves_for_a_slot_is_told),
         TEST(a_confirmed_command_has_its_own_code),
