@@ -173,7 +173,10 @@ static CUresult load_cubin(struct mock_code *code, char *log)
     if (r < 0)
         return refuse(log, CUDA_ERROR_INVALID_IMAGE, "cubin: offset %llu: %s",
                       (unsigned long long)cubin->error.offset_bytes, cubin->error.reason);
-    return CUDA_SUCCESS;
+    r = mock_cubin_vars(image->data, image->size_bytes, &code->cubin_vars, &code->cubin_var_count);
+    return !r             ? CUDA_SUCCESS
+           : r == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY
+                          : refuse(log, CUDA_ERROR_INVALID_IMAGE, "cubin: its variables lie outside the file");
 }
 
 void mock_code_complete(struct mock_code *code, size_t index)
@@ -236,6 +239,7 @@ void mock_code_free(struct mock_code *code)
     }
     free(code->kernels);
     free(code->cubin_kernels);
+    free(code->cubin_vars);
     if (code->spare)
         ptx_free(code->spare);
     mock_parts_free(&code->parts);

@@ -9,6 +9,7 @@
 
 #include "remoting/cuda_types.h"
 #include "tests/mock/image_unpack.h"
+#include "tests/mock/mock_cubin_vars.h"
 #include "tests/mock/ptx.h"
 
 struct mock_code {
@@ -18,6 +19,8 @@ struct mock_code {
     size_t kernel_count;
     struct gn_cubin cubin;         // a cubin's: opened over the image
     struct gn_cubin_kernel *cubin_kernels;
+    struct mock_cubin_var *cubin_vars;
+    size_t cubin_var_count;
     unsigned ptx_sm;               // .target of the PTX; of a cubin its SM
     bool is_ptx;
 };

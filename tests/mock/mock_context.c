@@ -416,7 +416,7 @@ CUresult mock_cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 {
     if (!pvalue)
         return CUDA_ERROR_INVALID_VALUE;
-    if (!limit_is_supported(limit))
+    if (!limit_is_supported(limit) && limit != CU_LIMIT_CIG_ENABLED) // a question only: no context here shares with graphics
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     *pvalue = mock_context_here()->limits[limit];
     return CUDA_SUCCESS;

@@ -55,6 +55,39 @@ void mock_modules_context_gone(struct mock_context *c)
             mock_module_end(s->object);
 }
 
+// A variable of the module, by its number.
+static struct mock_cubin_var variable(const struct mock_module *m, size_t i)
+{
+    if (!m->ptx)
+        return m->code->cubin_vars[i];
+    struct ptx_var v;
+    ptx_var_at(m->ptx, i, &v);
+    return (struct mock_cubin_var){.name = v.name, .size_bytes = v.size_bytes};
+}
+
+// Nothing here runs a cubin, but programs look its variables up, and read and write them.
+static CUresult place_cubin(struct mock_module *m)
+{
+    const struct mock_code *code = m->code;
+    m->addresses = calloc(code->cubin_var_count + 1, sizeof *m->addresses);
+    if (!m->addresses)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < code->cubin_var_count; i++) {
+        const struct mock_cubin_var *v = &code->cubin_vars[i];
+        if (mock_arena_alloc(m->context->device, v->size_bytes, m->context->id, MOCK_INTERNAL, &m->addresses[i]))
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        m->var_count = i + 1;
+        void *at = (void *)(uintptr_t)m->addresses[i];
+        if (v->initial)
+            memcpy(at, v->initial, v->size_bytes);
+        else
+            memset(at, 0, v->size_bytes);
+        if (v->is_constant)
+            m->const_bytes += v->size_bytes;
+    }
+    return CUDA_SUCCESS;
+}
+
 // Gives every variable memory and links. Modules are not linked together: what one declares .extern was found in its own texts.
 static CUresult place(struct mock_module *m, char *log)
 {
@@ -100,8 +133,8 @@ CUresult mock_module_make(struct mock_code *code, struct mock_library *library, 
     m->functions = calloc(code->kernel_count + 1, sizeof *m->functions);
     if (r == CUDA_SUCCESS && !m->functions)
         r = CUDA_ERROR_OUT_OF_MEMORY;
-    if (r == CUDA_SUCCESS && code->is_ptx)
-        r = place(m, log);
+    if (r == CUDA_SUCCESS)
+        r = code->is_ptx ? place(m, log) : place_cubin(m);
     for (size_t i = 0; r == CUDA_SUCCESS && i < code->kernel_count; i++) {
         struct mock_function *f = &m->functions[i];
         *f = (struct mock_function){.module = m, .info = &code->kernels[i]};
@@ -126,8 +159,7 @@ CUresult mock_module_global(struct mock_module *m, const char *name, CUdeviceptr
     if (!name || !*name || (!address && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < m->var_count; i++) {
-        struct ptx_var v;
-        ptx_var_at(m->ptx, i, &v);
+        struct mock_cubin_var v = variable(m, i);
         if (strcmp(v.name, name))
             continue;
         if (address)
