@@ -106,7 +106,10 @@ group_differential() {
     for v in release asan tsan; do tap "differential: $v" bash tests/differential/run.sh "$v"; done
 }
 
-group_compat() { tap "compat: quick" bash tests/compat/run.sh --quick; }
+group_compat() {
+    tap "compat: quick" bash tests/compat/run.sh --quick
+    tap "compat: libraries" bash tests/compat/libraries.sh
+}
 
 # Two at a time: the seconds are the budget, the machine has two cores.
 group_fuzz() {

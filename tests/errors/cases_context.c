@@ -71,6 +71,9 @@ static void making(struct table *t)
     CASE("attaching with flags", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuCtxAttach: flags must be 0",
          cuCtxAttach(&f->out.context, 1));
 
+    section(t, "Contexts, and no error", A_CONTEXT, WRITES);
+    CASE("whether it shares with graphics", CUDA_SUCCESS, AT_CALL, REPORTED, "cuBLAS 13 relies on it", cuCtxGetLimit(&f->out.size, CU_LIMIT_CIG_ENABLED));
+
     section(t, "Destroyed contexts", A_CONTEXT, UNDEFINED);
     CASE("destroying again", CUDA_ERROR_INVALID_CONTEXT, AT_CALL, DOCUMENTED, "cuCtxDestroy: returns", cuCtxDestroy(f->dead_context));
     CASE("setting", CUDA_ERROR_INVALID_CONTEXT, AT_CALL, DOCUMENTED, "cuCtxSetCurrent: returns", cuCtxSetCurrent(f->dead_context));
