@@ -9,9 +9,10 @@
 #include "remoting/lock.h"
 
 enum {
-    LOST_NS = 50000,   // so long between two looks: another thread had the core
     SHORT_NS = 100000, // a sleep that looking on both sides might have avoided
     SHORT_COUNTS = 8,  // as so many others
+    REST_GROWTH = 4,   // each time that the core is lost
+    REST_DECAY = 64,   // with each hit by such a part
 };
 
 static uint64_t now_ns(void)
@@ -33,18 +34,24 @@ void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns)
     spin->limit_ns = alone ? 0 : limit_ns < GN_SPIN_NS_MAX ? limit_ns : GN_SPIN_NS_MAX;
 }
 
+static uint32_t rest_of(const struct gn_spin *spin) { return spin->rest > GN_SPIN_RETRY ? spin->rest : GN_SPIN_RETRY; }
+
 bool gn_spin_pays(const struct gn_spin *spin)
 {
-    return spin->limit_ns && (spin->failures < GN_SPIN_FAILURES || spin->skipped >= GN_SPIN_RETRY);
+    return spin->limit_ns && (spin->failures < GN_SPIN_FAILURES || spin->skipped >= rest_of(spin));
 }
 
-void gn_spin_judge(struct gn_spin *spin, bool hit)
+void gn_spin_judge(struct gn_spin *spin, enum gn_look look)
 {
     spin->skipped = 0;
     count(&spin->looks);
-    if (hit) {
+    if (look == GN_LOOK_HIT) {
         count(&spin->hits);
         spin->failures = 0;
+        spin->rest = rest_of(spin) - rest_of(spin) / REST_DECAY; // the neighbour may have gone; but one good look does not prove it
+    } else if (look == GN_LOOK_LOST) {
+        spin->failures = GN_SPIN_FAILURES;
+        spin->rest = rest_of(spin) < GN_SPIN_REST_MAX / REST_GROWTH ? rest_of(spin) * REST_GROWTH : GN_SPIN_REST_MAX;
     } else if (spin->failures < GN_SPIN_FAILURES) {
         spin->failures++;
     }
@@ -53,7 +60,7 @@ void gn_spin_judge(struct gn_spin *spin, bool hit)
 // A sleep that was short was perhaps only so long because of the wake-ups: then looking is tried again sooner.
 void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns)
 {
-    spin->skipped += slept_ns < SHORT_NS ? SHORT_COUNTS : 1;
+    spin->skipped += slept_ns < SHORT_NS && rest_of(spin) == GN_SPIN_RETRY ? SHORT_COUNTS : 1;
 }
 
 static ssize_t sleep_for(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)
@@ -85,9 +92,9 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
         sched_yield(); // the peer, or the thread that sends to it, may wait for this very core
         n = link->ops->recv(link, pieces, count_of_pieces, 0);
         now = now_ns();
-        lost = lost || now - last > LOST_NS;
+        lost = lost || now - last > GN_SPIN_LOST_NS;
         last = now;
     }
-    gn_spin_judge(spin, n != -EAGAIN && !lost);
+    gn_spin_judge(spin, lost ? GN_LOOK_LOST : n != -EAGAIN ? GN_LOOK_HIT : GN_LOOK_MISS);
     return n != -EAGAIN ? n : sleep_for(spin, link, pieces, count_of_pieces);
 }

@@ -2,9 +2,9 @@
 // Receiving with a short look around first: a peer that answers within some microseconds is heard without going to sleep, which saves the
 // wake-up, half the time of a round trip.
 //
-// Looking only pays while the peer runs on another core at the same time. So it is given up after GN_SPIN_FAILURES looks in vain, and tried again
-// at every GN_SPIN_RETRY-th receive only; a thread that lost its core while it looked counts that as a failure too, whatever came. Beside
-// busy neighbours there is next to no looking left.
+// Looking only pays while the peer runs, on another core or when this one is left to it: a look ends with giving way (sched_yield). So it is given
+// up after GN_SPIN_FAILURES looks in vain, and tried again at every GN_SPIN_RETRY-th receive only. A thread that loses its core to somebody
+// else while it looks gives up at once, and each time for four times as long: beside busy neighbours there is next to no looking left.
 #ifndef GN_REMOTING_SPIN_H
 #define GN_REMOTING_SPIN_H
 
@@ -19,11 +19,14 @@ enum {
     GN_SPIN_NS_MAX = 1000000,
     GN_SPIN_FAILURES = 3,
     GN_SPIN_RETRY = 64,
+    GN_SPIN_REST_MAX = 1 << 16,
+    GN_SPIN_LOST_NS = 50000, // so long between two looks: another thread had the core
 };
 
 struct gn_spin { // of one direction of one link; used by the thread that receives
     uint32_t limit_ns; // 0: sleeps at once
     uint32_t failures, skipped;
+    uint32_t rest; // once given up: so many receives without looking; 0: GN_SPIN_RETRY
     _Atomic uint64_t looks, hits; // for statistics
 };
 
@@ -32,7 +35,8 @@ void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns);
 
 // For those who look for something else than bytes: whether to look this time, and how it went. Who does not look says so by gn_spin_slept.
 bool gn_spin_pays(const struct gn_spin *spin);
-void gn_spin_judge(struct gn_spin *spin, bool hit);
+enum gn_look { GN_LOOK_HIT, GN_LOOK_MISS, GN_LOOK_LOST }; // lost: the core, to somebody else
+void gn_spin_judge(struct gn_spin *spin, enum gn_look look);
 void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns);
 
 // As recv of the link with wait = 1.

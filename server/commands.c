@@ -261,20 +261,26 @@ static void acknowledge(struct gn_commands *l)
 
 // --- reading
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
 // Jobs are near, and there are no commands: looks for both. What comes of the link, or -EAGAIN when no job is near any more.
 static ssize_t attend(struct gn_commands *l, const struct iovec *piece)
 {
-    struct timespec t;
     ssize_t n = -EAGAIN;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t begin_ns = t.tv_sec * 1000000000ll + t.tv_nsec, now_ns = begin_ns;
-    while (gn_waits_look(l->worker) && now_ns - begin_ns < (int64_t)l->worker->limits.spin_us * 1000 &&
-           (n = l->link->ops->recv(l->link, piece, 1, 0)) == -EAGAIN) {
+    int64_t begin_ns = now_ns(), last_ns = begin_ns, limit_ns = (int64_t)l->worker->limits.spin_us * 1000;
+    bool lost = false;
+    while (gn_waits_look(l->worker) && last_ns - begin_ns < limit_ns && (n = l->link->ops->recv(l->link, piece, 1, 0)) == -EAGAIN) {
         sched_yield(); // what the event waits for may need this core
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        now_ns = t.tv_sec * 1000000000ll + t.tv_nsec;
+        int64_t now = now_ns();
+        lost = lost || now - last_ns > GN_SPIN_LOST_NS;
+        last_ns = now;
     }
-    gn_waits_leave(l->worker, n == -EAGAIN);
+    gn_waits_leave(l->worker, lost ? GN_LOOK_LOST : n == -EAGAIN ? GN_LOOK_MISS : GN_LOOK_HIT);
     return n;
 }
 
@@ -559,7 +565,7 @@ static void read_until_lost(struct gn_commands *l)
     while (!error) {
         while (!error && frame_is_whole(l, &error)) {
             if (gn_waits_near(l->worker) && gn_waits_look(l->worker)) // commands do not wait for waits, nor these for commands
-                gn_waits_leave(l->worker, false);
+                gn_waits_leave(l->worker, GN_LOOK_HIT);
             error = read_one(l);
             if (runs_aside) {
                 run_parked(l);
@@ -573,7 +579,7 @@ static void read_until_lost(struct gn_commands *l)
         gn_output_flush(l->worker->output);
         error = fill(l);
     }
-    gn_waits_leave(l->worker, false);
+    gn_waits_leave(l->worker, GN_LOOK_HIT);
     pthread_mutex_lock(&l->lock);
     l->reading = false;
     pthread_mutex_unlock(&l->lock);
@@ -608,7 +614,7 @@ void gn_commands_aside(struct gn_worker *w)
     struct gn_commands *l = w->commands;
     if (runs_aside)
         return;
-    gn_waits_leave(w, false);
+    gn_waits_leave(w, GN_LOOK_HIT);
     pthread_mutex_lock(&l->lock);
     runs_aside = true;
     l->aside = true;

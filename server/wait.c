@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "remoting/spin.h"
 #include "server/commands.h"
 
 enum { PAIRS_KEPT = 64 };
@@ -176,14 +175,14 @@ int gn_waits_look(struct gn_worker *w)
         }
         struct job job = v->near[i].job;
         memmove(&v->near[i], &v->near[i + 1], (size_t)(--v->near_count - i) * sizeof *v->near);
-        gn_spin_judge(&v->spin, true);
+        gn_spin_judge(&v->spin, GN_LOOK_HIT);
         atomic_store_explicit(&w->status->near_waits, atomic_load_explicit(&v->spin.hits, memory_order_relaxed), memory_order_relaxed);
         job.run(w, job.data);
     }
     return v->near_count;
 }
 
-void gn_waits_leave(struct gn_worker *w, bool late)
+void gn_waits_leave(struct gn_worker *w, enum gn_look look)
 {
     struct gn_waiters *v = w->waiters;
     for (int i = 0; i < v->near_count; i++) {
@@ -191,8 +190,8 @@ void gn_waits_leave(struct gn_worker *w, bool late)
         if (gn_wait_run(w, job->run, job->data, GN_JOB_BYTES)) // no thread to be had: better late than never
             job->run(w, job->data);
     }
-    if (v->near_count && late)
-        gn_spin_judge(&v->spin, false);
+    if (v->near_count ? look != GN_LOOK_HIT : look == GN_LOOK_LOST)
+        gn_spin_judge(&v->spin, look);
     v->near_count = 0;
 }
 

@@ -4,6 +4,7 @@
 #ifndef GN_SERVER_WAIT_H
 #define GN_SERVER_WAIT_H
 
+#include "remoting/spin.h"
 #include "server/dispatch.h"
 
 enum {
@@ -25,10 +26,10 @@ CUresult gn_wait_run(struct gn_worker *w, void (*run)(struct gn_worker *w, void 
 CUresult gn_wait_run_after(struct gn_worker *w, CUevent event, void (*run)(struct gn_worker *w, void *job), const void *job, size_t job_bytes);
 
 // Of the thread that reads commands: how many jobs are near; does those whose event has passed, and returns how many are left; hands these to
-// waiting threads, because there are commands to run (late = false) or it has looked for long.
+// waiting threads. `look` says how it went: GN_LOOK_HIT when there are commands to run, else that it has looked for long, or lost its core.
 int gn_waits_near(const struct gn_worker *w);
 int gn_waits_look(struct gn_worker *w);
-void gn_waits_leave(struct gn_worker *w, bool late);
+void gn_waits_leave(struct gn_worker *w, enum gn_look look);
 
 // An event and a stream of the server's own, in the current context; given back after use.
 struct gn_wait_pair {

@@ -89,30 +89,67 @@ static void switched_off_it_sleeps_at_once(void **state)
     assert_int_equal(f.slept, 1);
 }
 
-// Vain looks are given up after GN_SPIN_FAILURES and come back one at a time.
+// So many receives without a look until the next one, with sleeps of that length.
+static unsigned rest(struct gn_spin *spin, uint64_t sleep_ns)
+{
+    unsigned n = 0;
+    for (; !gn_spin_pays(spin); n++)
+        gn_spin_slept(spin, sleep_ns);
+    return n;
+}
+
+// Vain looks are given up after GN_SPIN_FAILURES and come back one at a time; one that finds something brings them all back.
 static void vain_looks_are_given_up(void **state)
 {
     (void)state;
-    struct fake f = {.link.ops = &ops, .result = 7};
     struct gn_spin spin = {.limit_ns = 1000};
-    int looking = 0;
     for (int i = 0; i < GN_SPIN_FAILURES; i++) {
-        receive(&f, &spin, LOOKS_MAX);
-        assert_true(f.looked > 0);
+        assert_true(gn_spin_pays(&spin));
+        gn_spin_judge(&spin, GN_LOOK_MISS);
     }
-    for (int i = 0; i < 100 * GN_SPIN_RETRY; i++) {
-        receive(&f, &spin, LOOKS_MAX);
-        looking += f.looked > 0;
+    assert_int_equal(rest(&spin, UINT64_MAX), GN_SPIN_RETRY);
+    gn_spin_judge(&spin, GN_LOOK_MISS);
+    assert_in_range(rest(&spin, 1), 1, GN_SPIN_RETRY / 2); // short sleeps count for more: they were perhaps only wake-ups
+    gn_spin_judge(&spin, GN_LOOK_HIT);
+    assert_true(gn_spin_pays(&spin));
+    gn_spin_judge(&spin, GN_LOOK_MISS);
+    assert_true(gn_spin_pays(&spin));
+    assert_int_equal(spin.looks, GN_SPIN_FAILURES + 3);
+    assert_int_equal(spin.hits, 1);
+}
+
+// What the link says is the same, and it is asked to wait, when looking has been given up.
+static void without_looking_it_sleeps(void **state)
+{
+    (void)state;
+    struct fake f = {.link.ops = &ops, .result = 7};
+    struct gn_spin spin = {.limit_ns = 1000, .failures = GN_SPIN_FAILURES};
+    assert_int_equal(receive(&f, &spin, LOOKS_MAX), 7);
+    assert_int_equal(f.looked, 0);
+    assert_int_equal(f.slept, 1);
+}
+
+// A lost core is worse than a look in vain: it ends looking at once, and for longer each time.
+static void a_lost_core_ends_looking(void **state)
+{
+    (void)state;
+    struct gn_spin spin = {.limit_ns = 1000};
+    uint32_t rests[10];
+    for (int i = 0; i < 10; i++) {
+        assert_true(gn_spin_pays(&spin));
+        gn_spin_judge(&spin, GN_LOOK_LOST);
+        rests[i] = rest(&spin, 0); // however short the sleeps
+        assert_true(!i || rests[i] == 4 * rests[i - 1] || rests[i] == GN_SPIN_REST_MAX);
     }
-    // These sleeps were short, and count for more than one each.
-    assert_in_range(looking, 100, 100 * GN_SPIN_RETRY / 7);
-    // One that finds something brings them all back.
-    spin.limit_ns = LONG_NS;
-    for (int i = 0; i < 1000 * GN_SPIN_RETRY && spin.failures; i++) // again when a neighbour took the core at just that moment
-        receive(&f, &spin, 1);
-    assert_int_equal(spin.failures, 0);
-    receive(&f, &spin, 1);
-    assert_int_equal(f.looked, 2);
+    assert_int_equal(rests[0], 4 * GN_SPIN_RETRY);
+    assert_int_equal(rests[9], GN_SPIN_REST_MAX);
+    gn_spin_judge(&spin, GN_LOOK_HIT); // one hit brings looking back, but the next loss ends it for nearly as long again
+    assert_true(gn_spin_pays(&spin));
+    gn_spin_judge(&spin, GN_LOOK_LOST);
+    assert_false(gn_spin_pays(&spin));
+    for (int i = 0; i < GN_SPIN_REST_MAX / 2; i++)
+        gn_spin_slept(&spin, UINT64_MAX);
+    assert_false(gn_spin_pays(&spin));
 }
 
 static void the_limit_is_bounded(void **state)
@@ -130,7 +167,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_is_taken_at_once),   cmocka_unit_test(what_comes_soon_needs_no_sleep),
         cmocka_unit_test(an_end_and_an_error_are_handed_through), cmocka_unit_test(switched_off_it_sleeps_at_once),
-        cmocka_unit_test(vain_looks_are_given_up),          cmocka_unit_test(the_limit_is_bounded),
+        cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking),         cmocka_unit_test(the_limit_is_bounded),
     };
     return cmocka_run_group_tests_name("spin", tests, NULL, NULL);
 }
