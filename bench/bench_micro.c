@@ -12,7 +12,8 @@ enum {
     TURN_MS = 300000,
     READY_MS = 120000,
     QUIT_MS = 10000,
-    SMALL_BYTES = 1 << 20
+    SMALL_BYTES = 1 << 20,
+    STREAM_BYTES_MAX = 64 << 20 // a stream of this size has reached its speed
 };
 
 struct row {
@@ -60,6 +61,8 @@ static int start_program(struct micro *m, struct worker *w, struct gn_child *c, 
     struct gn_place *p = &m->bench->place;
     char program[600], size[32];
     bool limit = w->lane.baseline->kind == GN_BASELINE_LIMIT;
+    if (limit && bytes > STREAM_BYTES_MAX)
+        bytes = STREAM_BYTES_MAX;
     snprintf(program, sizeof program, "%s/%s", p->programs, limit ? "genie-limits" : "genie-micro");
     snprintf(size, sizeof size, "%llu", (unsigned long long)bytes);
     const char *args[] = {program, "@FD", size, limit ? "@ADDRESS" : NULL, NULL};

@@ -49,6 +49,7 @@ __attribute__((noreturn)) static void become(enum gn_child_kind kind, const char
     char number[16], *argv[GN_CHILD_ARGS_MAX + 1];
     int n = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0); // a Ctrl-C is for genie-bench, which then ends its programs in order
     snprintf(number, sizeof number, "%d", fd);
     for (; args[n] && n < GN_CHILD_ARGS_MAX; n++)
         argv[n] = strcmp(args[n], "@FD") ? (char *)args[n] : number;

@@ -87,6 +87,23 @@ bad_config() {
 }
 check "bad options and configurations are refused" bad_config
 
+interrupted() { # what there is so far is printed and written, and nothing is left behind
+    local pid status tries
+    mkdir "$lib_scratch/own"
+    TMPDIR=$lib_scratch/own "$bench" micro --rounds 1000 --max-bytes 64KiB --only launch_8,sync_idle --baselines local,no_semantics --json "$rows.json" >"$rows.out" 2>"$rows.err" &
+    pid=$!
+    for ((tries = 200; tries > 0; tries--)); do
+        grep -q 'left' "$rows.err" && break
+        sleep 0.05
+    done
+    kill -INT "$pid"
+    wait "$pid"
+    status=$?
+    [ "$status" -eq 130 ] || { echo "status $status"; cat "$rows.err"; return 1; }
+    "$b/tests/e2e/check_json" "$rows.json" && grep -q '^launch_8 .*no_semantics' "$rows.out" && [ -z "$(ls -A "$lib_scratch/own")" ]
+}
+check "a run that is interrupted prints what it has" interrupted
+
 apps() {
     local r
     runs apps apps --quick --rounds 1 --only llm_decode_tiny,llm_decode_paced --baselines $baselines || return 1
