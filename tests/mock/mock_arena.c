@@ -282,7 +282,7 @@ static struct mock_range *find(uint64_t address, int *device)
     return range && !range->is_free && address - range->start < range->size_bytes ? range : NULL;
 }
 
-int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info)
+static int describe(uint64_t address, struct mock_memory_info *info, int (*find_mapped)(uint64_t, struct mock_memory_info *))
 {
     int device;
     struct mock_range *range = find(address, &device);
@@ -290,13 +290,18 @@ int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info)
         *info = (struct mock_memory_info){.start = range->start, .size_bytes = range->size_bytes, .device = device,
                                           .owner = range->owner, .flags = range->flags, .serial = range->serial,
                                           .sync_memops = range->sync_memops};
-    return range ? 0 : device < 0 ? mock_space_find(address, info) : -EFAULT;
+    return range ? 0 : device < 0 ? find_mapped(address, info) : -EFAULT;
+}
+
+int mock_memory_find_locked(uint64_t address, struct mock_memory_info *info)
+{
+    return describe(address, info, mock_space_find_locked);
 }
 
 int mock_memory_find(uint64_t address, struct mock_memory_info *info)
 {
     pthread_rwlock_rdlock(&trees);
-    int r = mock_memory_find_locked(address, info);
+    int r = describe(address, info, mock_space_find);
     pthread_rwlock_unlock(&trees);
     return r;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,14 @@ static uint64_t file_ends[MOCK_DEVICES_MAX];
 static uint64_t next_serial = UINT64_C(1) << 40; // not those of mock_arena.c
 // Guards the trees. Taken inside the driver's lock, never the other way round; mock_arena.c calls in here without its own.
 static pthread_rwlock_t trees = PTHREAD_RWLOCK_INITIALIZER;
+// All that was ever reserved lies between these; they only move apart. Most programs reserve nothing, and look for much.
+static _Atomic uint64_t lowest = UINT64_MAX, highest;
+
+static bool may_hold(uint64_t address)
+{
+    return address >= atomic_load_explicit(&lowest, memory_order_relaxed) &&
+           address < atomic_load_explicit(&highest, memory_order_relaxed);
+}
 
 // --- addresses
 
@@ -85,6 +94,10 @@ int mock_space_reserve(uint64_t size_bytes, uint64_t alignment, uint64_t hint, u
     range->span = range->size_bytes = size_bytes;
     pthread_rwlock_wrlock(&trees);
     mock_ranges_insert(&reservations, range);
+    if (range->start < lowest)
+        lowest = range->start;
+    if (range->start + size_bytes > highest)
+        highest = range->start + size_bytes;
     pthread_rwlock_unlock(&trees);
     return 0;
 }
@@ -323,15 +336,18 @@ int mock_space_look(uint64_t address, struct mock_mapping_info *info)
 
 bool mock_space_holds(uint64_t address)
 {
+    if (!may_hold(address))
+        return false;
     pthread_rwlock_rdlock(&trees);
     bool holds = mock_ranges_find(&reservations, address) != NULL;
     pthread_rwlock_unlock(&trees);
     return holds;
 }
 
-int mock_space_find(uint64_t address, struct mock_memory_info *info)
+int mock_space_find_locked(uint64_t address, struct mock_memory_info *info)
 {
-    pthread_rwlock_rdlock(&trees);
+    if (!may_hold(address))
+        return -EFAULT;
     const struct extent *e = (const struct extent *)mock_ranges_find(&extents, address);
     if (e) {
         *info = (struct mock_memory_info){.start = e->range.start, .size_bytes = e->range.span, .device = (int)e->device,
@@ -339,6 +355,15 @@ int mock_space_find(uint64_t address, struct mock_memory_info *info)
         for (int i = 0; i < MOCK_DEVICES_MAX; i++)
             info->access |= (uint64_t)(e->access[i] & 3) << 2 * i;
     }
-    pthread_rwlock_unlock(&trees);
     return e ? 0 : -EFAULT;
+}
+
+int mock_space_find(uint64_t address, struct mock_memory_info *info)
+{
+    if (!may_hold(address))
+        return -EFAULT;
+    pthread_rwlock_rdlock(&trees);
+    int r = mock_space_find_locked(address, info);
+    pthread_rwlock_unlock(&trees);
+    return r;
 }

@@ -48,5 +48,6 @@ bool mock_space_holds(uint64_t address); // in a reservation
 
 // As mock_memory_find, for mapped addresses that some device may touch: the range is what can be touched in one piece in the same way.
 int mock_space_find(uint64_t address, struct mock_memory_info *info);
+int mock_space_find_locked(uint64_t address, struct mock_memory_info *info); // for a caller that has the driver's lock
 
 #endif
