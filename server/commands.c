@@ -234,6 +234,7 @@ static void reap_until_free(struct gn_worker *w, void *data)
 static void acknowledge(struct gn_commands *l)
 {
     struct gn_worker *w = l->worker;
+    gn_staging_settle(w->staging);
     gn_staging_reap(w->staging, false);
     struct gn_news news = gn_output_taken(w->output, l->taken);
     bool any = news.taken_bytes || news.freed_small || news.freed_large, busy = gn_staging_busy(w->staging);
@@ -442,12 +443,15 @@ static int run(struct gn_commands *l, struct frame *f)
     // A busy gate opens only when the reader goes on, and any call of the driver may wait for it: a full queue, a free, a load. The next
     // reader reads over the buffer, so the body moves first. (A handler that goes aside later has decoded its numbers by then.)
     if (gn_gates_busy(w) && !runs_aside) {
+        gn_staging_settle(w->staging);
         static _Thread_local uint8_t body_copy[GN_COMMAND_BYTES_MAX];
         memcpy(body_copy, f->body, f->head.size_bytes - sizeof f->head);
         f->body = body_copy;
         gn_commands_aside(w);
     }
     w->work += gives_work(f->head.op);
+    if (f->head.op != GN_OP_write && gn_staging_unsettled(w->staging)) // what comes may take long, or end the stream
+        gn_staging_settle(w->staging);
     if (f->head.op != GN_OP_scope)
         gn_use_context(w, w->scope ? w->scope->context : NULL);
     struct gn_cursor body = gn_cursor_over(f->body, f->head.size_bytes - sizeof f->head);

@@ -13,10 +13,14 @@
 #include "server/log.h"
 #include "server/output.h"
 
-enum { PAGE = 4096, EVENTS_KEPT = 256 };
+enum {
+    PAGE = 4096,
+    EVENTS_KEPT = 256,
+    GROUP_MAX = 64, // small slots that share an event: the client is told of an eighth of them at once, so twice as often as it needs
+};
 
-struct busy { // a payload slot that the device still reads
-    int slot;
+struct busy { // payload slots that the device still reads, linked by `next_slot`
+    int first_slot, count;
     CUevent event;
     CUcontext context;
 };
@@ -42,11 +46,15 @@ struct gn_staging {
     uint32_t freed_small, freed_large;
 
     pthread_mutex_t busy_lock; // guards the rest, also over questions to the driver; `lock` is taken within
-    struct busy *busy;         // a ring of all payload slots, oldest first
+    struct busy *busy;         // a ring with room for as many as there are payload slots, oldest first
+    int *next_slot;            // of each payload slot, within its group; -1: the last
     int busy_first, busy_count, busy_room;
     struct spare_event spares[EVENTS_KEPT];
     int spare_count;
     CUcontext leaving; // about to be destroyed, or NULL
+
+    struct busy group; // of the thread that runs commands: slots that no event stands for yet, read by `group_stream`
+    CUstream group_stream;
 };
 
 static enum gn_slot_kind kind_of(const struct gn_staging *s, int slot)
@@ -91,7 +99,8 @@ int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
     s->memory = mmap(NULL, s->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE];
     s->busy = calloc((size_t)s->busy_room, sizeof *s->busy);
-    bool ok = s->memory != MAP_FAILED && s->busy;
+    s->next_slot = calloc((size_t)s->busy_room, sizeof *s->next_slot);
+    bool ok = s->memory != MAP_FAILED && s->busy && s->next_slot;
     for (int k = 0; k < GN_SLOT_KINDS; k++) {
         s->first[k + 1] = s->first[k] + count[k];
         s->free_slots[k] = calloc((size_t)count[k], sizeof(int));
@@ -120,6 +129,7 @@ void gn_staging_close(struct gn_staging *s)
         pthread_cond_destroy(&s->released[k]);
     }
     free(s->busy);
+    free(s->next_slot);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->busy_lock);
     free(s);
@@ -197,23 +207,54 @@ static CUevent spare_event(struct gn_staging *s, CUcontext context)
     return event;
 }
 
-CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream)
+bool gn_staging_unsettled(const struct gn_staging *s) { return s->group.count > 0; }
+
+// Records the event that stands for the group. When that fails, its copies may be under way and nothing will tell when they are through.
+static CUresult settle(struct gn_staging *s)
 {
     const struct gn_driver_calls *d = &s->worker->driver.calls;
-    CUcontext context = gn_context_in_use();
-    CUevent event = spare_event(s, context);
-    CUresult r = event ? CUDA_SUCCESS : d->cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
-    if (!r && (r = d->cuEventRecord(event, stream)))
-        d->cuEventDestroy_v2(event);
-    if (r) { // the copy may be under way, and nothing will tell when it is through
-        d->cuStreamSynchronize(stream);
-        gn_staging_release(s, slot);
+    struct busy group = s->group;
+    s->group.count = 0;
+    CUresult r = gn_use_context(s->worker, group.context);
+    group.event = r ? NULL : spare_event(s, group.context);
+    if (!r && !group.event)
+        r = d->cuEventCreate(&group.event, CU_EVENT_DISABLE_TIMING);
+    if (!r && (r = d->cuEventRecord(group.event, s->group_stream)))
+        d->cuEventDestroy_v2(group.event);
+    if (r) {
+        d->cuStreamSynchronize(s->group_stream);
+        for (int slot = group.first_slot, next; slot >= 0; slot = next) { // once free it is another's
+            next = s->next_slot[slot];
+            gn_staging_release(s, slot);
+        }
         return r;
     }
     pthread_mutex_lock(&s->busy_lock);
-    s->busy[(s->busy_first + s->busy_count++) % s->busy_room] = (struct busy){slot, event, context};
+    s->busy[(s->busy_first + s->busy_count++) % s->busy_room] = group;
     pthread_mutex_unlock(&s->busy_lock);
     return CUDA_SUCCESS;
+}
+
+void gn_staging_settle(struct gn_staging *s)
+{
+    CUresult r = gn_staging_unsettled(s) ? settle(s) : CUDA_SUCCESS;
+    if (r)
+        gn_log(GN_LOG_DEBUG, "no event can stand for copies that are under way (error %d)", (int)r);
+}
+
+CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream)
+{
+    CUcontext context = gn_context_in_use();
+    if (gn_staging_unsettled(s) && (s->group_stream != stream || s->group.context != context)) {
+        gn_staging_settle(s);
+        gn_use_context(s->worker, context);
+    }
+    s->next_slot[slot] = gn_staging_unsettled(s) ? s->group.first_slot : -1;
+    s->group.first_slot = slot;
+    s->group.context = context;
+    s->group_stream = stream;
+    bool full = ++s->group.count == GROUP_MAX || kind_of(s, slot) != GN_SLOT_SMALL;
+    return full ? settle(s) : CUDA_SUCCESS;
 }
 
 // With the busy lock: entry `index` of the busy ring has passed.
@@ -225,7 +266,8 @@ static void finish_busy(struct gn_staging *s, int index, bool keep_event)
     s->busy_first = (s->busy_first + 1) % s->busy_room;
     s->busy_count--;
     pthread_mutex_lock(&s->lock);
-    give_back(s, b.slot);
+    for (int slot = b.first_slot; slot >= 0; slot = s->next_slot[slot])
+        give_back(s, slot);
     pthread_mutex_unlock(&s->lock);
     if (keep_event && s->spare_count < EVENTS_KEPT)
         s->spares[s->spare_count++] = (struct spare_event){b.event, b.context};

@@ -10,6 +10,7 @@
 #ifndef GN_SERVER_STAGING_H
 #define GN_SERVER_STAGING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "server/worker.h"
@@ -31,8 +32,12 @@ size_t gn_staging_slot_bytes(const struct gn_staging *s, int slot);
 
 // The slot is free now.
 void gn_staging_release(struct gn_staging *s, int slot);
-// The slot is free when what has been put into `stream` of the current context is done.
+// The slot is free when what has been put into `stream` of the current context is done. Small slots that one stream reads one after the other
+// share an event: it is recorded by gn_staging_settle, which must come before the thread that runs commands does anything else, or waits.
+// gn_staging_unsettled says whether there is a need.
 CUresult gn_staging_release_after(struct gn_staging *s, int slot, CUstream stream);
+bool gn_staging_unsettled(const struct gn_staging *s);
+void gn_staging_settle(struct gn_staging *s);
 
 // Frees slots whose events have passed; tells the output. True when any became free. `all`: looks at every one, also when many in front of it wait.
 bool gn_staging_reap(struct gn_staging *s, bool all);

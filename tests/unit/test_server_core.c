@@ -56,8 +56,18 @@ static void *progress(void *unused) // the device's own time
     return NULL;
 }
 
+static uint8_t gathered[32 << 10]; // frames that go out in one piece, so that they are one batch at the server
+static size_t gathered_bytes;
+static bool gathers;
+
 static void send_bytes(const void *bytes, size_t size)
 {
+    if (gathers) {
+        assert_true(gathered_bytes + size <= sizeof gathered);
+        memcpy(gathered + gathered_bytes, bytes, size);
+        gathered_bytes += size;
+        return;
+    }
     while (size) {
         struct iovec piece = {(void *)(uintptr_t)bytes, size};
         ssize_t n = mine->ops->send(mine, &piece, 1, 1);
@@ -122,6 +132,8 @@ static struct gn_message receive_kind(unsigned kind)
     }
 }
 
+static uint32_t spin_us;
+
 static int begin(void **state)
 {
     (void)state;
@@ -130,7 +142,7 @@ static int begin(void **state)
     ends = false;
     gn_log_setup(GN_LOG_OFF, 0);
     w.status = &status;
-    w.limits = (struct gn_limits){.memory_bytes = 1 << 20, .image_bytes = 1 << 16, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};
+    w.limits = (struct gn_limits){.memory_bytes = 1 << 20, .image_bytes = 1 << 16, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048, .spin_us = spin_us};
     fake_driver(&w.driver);
     if (gn_link_memory_pair(&mine, &its, NULL) || gn_output_open(&w.output, &w, its, true) || gn_staging_open(&w.staging, &w) ||
         gn_waiters_open(&w.waiters, &w) || gn_gates_open(&w.gates, &w) || gn_pulls_open(&w.pulls) ||
@@ -144,6 +156,14 @@ static int begin(void **state)
     SEND(cuEventCreate, .phEvent = EVENT);
     SEND(memory_alloc, .size_bytes = 512 << 10); // at FAKE_MEMORY_BASE
     return receive_kind(GN_MESSAGE_REPLY).code || receive_kind(GN_MESSAGE_REPLY).code ? -1 : 0;
+}
+
+static int begin_looking(void **state)
+{
+    spin_us = 1000;
+    int error = begin(state);
+    spin_us = 0;
+    return error;
 }
 
 static int end(void **state)
@@ -405,6 +425,47 @@ static void a_client_that_starves_for_a_slot_is_told(void **state)
     }
 }
 
+static CUresult (*record)(CUevent, CUstream);
+static _Atomic int records;
+static CUresult counted_record(CUevent event, CUstream stream)
+{
+    records++;
+    return record(event, stream);
+}
+
+// Small copies in a row share an event; every slot is free again in the end, and a command of another kind ends the row.
+static void small_copies_share_an_event(void **state)
+{
+    enum { COPIES = 100, BYTES = 16, SHARE = 64 };
+    static const uint8_t payload[BYTES];
+    (void)state;
+    record = w.driver.calls.cuEventRecord;
+    w.driver.calls.cuEventRecord = counted_record; // the server sees it with the bytes that follow
+    records = 0;
+    for (int round = 1; round <= 3; round++) {
+        gathers = true;
+        for (int i = 0; i < COPIES; i++) {
+            send_command(GN_OP_write,
+                         &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = BYTES, .rows = 1, .data_bytes = BYTES},
+                         GN_COMMAND_PAYLOAD);
+            send_bytes(payload, BYTES);
+            if (round == 3)
+                SEND(scope, .context = CONTEXT);
+        }
+        gathers = false;
+        send_bytes(gathered, gathered_bytes);
+        gathered_bytes = 0;
+        SEND(memory_alloc, .size_bytes = 1);
+        struct gn_message m = receive_kind(GN_MESSAGE_REPLY);
+        while (m.freed_small != (uint32_t)(round * COPIES)) {
+            send_control(GN_CONTROL_STARVED, 0, false);
+            m = receive();
+        }
+        static const int shared = (COPIES + SHARE - 1) / SHARE;
+        assert_int_equal(records, round == 3 ? 2 * shared + COPIES : round * shared);
+    }
+}
+
 static void a_confirmed_command_has_its_own_code(void **state)
 {
     (void)state;
@@ -423,6 +484,7 @@ static void a_confirmed_command_has_its_own_code(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define LOOKING(name) cmocka_unit_test_setup_teardown(name, begin_looking, end)
     const struct CMUnitTest tests[] = {
         TEST(counts_never_go_back),
         TEST(all_readers_get_through),
@@ -433,6 +495,12 @@ int main(void)
         TEST(a_starved_client_is_told),
         TEST(a_client_that_starves_for_a_slot_is_told),
         TEST(a_confirmed_command_has_its_own_code),
+        TEST(small_copies_share_an_event),
+        // The same while the reading thread looks for the ends of waits.
+        LOOKING(all_readers_get_through),
+        LOOKING(readers_have_slots_of_their_own),
+        LOOKING(what_a_lost_context_owes_is_ended),
+        LOOKING(a_client_that_starves_for_a_slot_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
