@@ -12,13 +12,21 @@ static const uint64_t most_bytes = 16 << 20;
 
 // Workloads that between them meet every optimisation.
 static const char *const micro_rows[] = {
-    "launch_8",           "launch_sync",         "sync_idle",          "step_300",
-    "malloc_free",        "event_cycle",         "event_query_ready",  "event_query_busy",
-    "stream_query_ready", "stream_query_busy",   "htod_pageable_1KiB", "htod_pageable_64KiB",
-    "htod_pageable_1MiB", "htod_pageable_16MiB", "htod_pinned_16MiB",  "htod_repeating_16MiB",
-    "dtoh_pageable_4B",   "dtoh_pageable_64KiB", "dtoh_pageable_1MiB", "dtoh_pageable_16MiB",
-    "dtoh_pinned_16MiB",  "threads_4",           "cpu_launch",         "cpu_sync",
+    "launch_8",           "launch_sync",
+    "sync_idle",          "step_300",
+    "malloc_free",        "event_cycle",
+    "event_query_ready",  "event_query_busy",
+    "stream_query_ready", "stream_query_busy",
+    "htod_pageable_1KiB", "htod_pageable_64KiB",
+    "htod_pageable_1MiB", "htod_pageable_16MiB",
+    "htod_pinned_16MiB",  "htod_repeating_16MiB",
+    "dtoh_pageable_4B",   "dtoh_pageable_64KiB",
+    "dtoh_pageable_1MiB", "dtoh_pageable_16MiB",
+    "dtoh_pinned_16MiB",  "threads_4",
+    "cpu_launch",         "cpu_sync",
     "first_call",         "lone_launch",
+    "function_attribute", "occupancy",
+    "pointer_attribute",  "mem_info",
 };
 static const char *const app_rows[] = {"llm_decode_paced"};
 

@@ -110,6 +110,37 @@ static void run_query(struct gn_micro *m, const struct gn_micro_row *row, struct
     TRY(cuEventDestroy(event));
 }
 
+// --- questions whose answers do not change, or that the client can keep count of
+
+enum { ASK_DEVICE, ASK_FUNCTION, ASK_OCCUPANCY, ASK_POINTER, ASK_MEMORY, ASK_CONTEXT };
+
+static CUresult ask(struct gn_micro *m, uint64_t question)
+{
+    static int value, blocks;
+    static size_t room, total;
+    static CUcontext context;
+    switch (question) {
+    case ASK_DEVICE: return cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0);
+    case ASK_FUNCTION: return cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_NUM_REGS, m->kernels[1]);
+    case ASK_OCCUPANCY: return cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, m->kernels[1], 128, 0);
+    case ASK_POINTER: return cuPointerGetAttribute(&value, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, m->memory);
+    case ASK_MEMORY: return cuMemGetInfo(&room, &total);
+    default: return cuCtxGetCurrent(&context);
+    }
+}
+
+static void run_ask(struct gn_micro *m, const struct gn_micro_row *row, struct gn_micro_result *result)
+{
+    double begin = gn_micro_now_us();
+    for (int b = 0; b < BLOCKS && gn_micro_now_us() - begin < turn_us; b++) {
+        double from = gn_micro_now_us();
+        for (int i = 0; i < CALLS; i++)
+            TRY(ask(m, row->number));
+        gn_micro_value(result, (gn_micro_now_us() - from) / CALLS);
+        result->calls += CALLS;
+    }
+}
+
 static void run_module(struct gn_micro *m, const struct gn_micro_row *row, struct gn_micro_result *result)
 {
     CUmodule module;
@@ -136,6 +167,12 @@ const struct gn_micro_row gn_micro_object_rows[] = {
     {"event_query_busy", "us", "query of an event that has not happened", run_query, .number = QUERY_BUSY},
     {"stream_query_ready", "us", "query of an idle stream", run_query, .number = QUERY_STREAM},
     {"stream_query_busy", "us", "query of a busy stream", run_query, .number = QUERY_STREAM | QUERY_BUSY},
+    {"device_attribute", "us", "a device attribute", run_ask, .number = ASK_DEVICE},
+    {"function_attribute", "us", "a function's attribute, asked again", run_ask, .number = ASK_FUNCTION},
+    {"occupancy", "us", "occupancy of a kernel, asked again", run_ask, .number = ASK_OCCUPANCY},
+    {"pointer_attribute", "us", "what kind of memory a pointer is to", run_ask, .number = ASK_POINTER},
+    {"mem_info", "us", "free and total memory", run_ask, .number = ASK_MEMORY},
+    {"context_current", "us", "the current context", run_ask, .number = ASK_CONTEXT},
     {"module_warm", "us", "load of an image that the driver has seen, a function, synchronise", run_module,
      .number = 0},
     {.name = ""},

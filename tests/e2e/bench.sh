@@ -22,7 +22,8 @@ runs() { # runs NAME ARGUMENT...
     "$b/tests/e2e/check_json" "$rows.json"
 }
 micro_rows="launch_0 launch_8 launch_32 launch_sync sync_idle step_300 threads_1 threads_4 threads_16 malloc_free malloc_free_1MiB malloc free
-    event_cycle event_query_ready event_query_busy stream_query_ready stream_query_busy module_warm lone_launch first_call module_cold
+    event_cycle event_query_ready event_query_busy stream_query_ready stream_query_busy device_attribute function_attribute
+    occupancy pointer_attribute mem_info context_current module_warm lone_launch first_call module_cold
     htod_pageable_4B htod_pinned_4B dtoh_pageable_4B dtoh_pinned_4B htod_pageable_64KiB dtoh_pinned_64KiB"
 all_there() {
     local w r
