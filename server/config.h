@@ -35,6 +35,7 @@ struct gn_server_config {
     uint64_t shm_bytes; // of a ring of shared memory, for clients over Unix sockets; 0: none
     uint32_t shutdown_s, hello_s;
     uint32_t spare_workers;
+    bool spare_init; // they initialise the driver
     uint32_t sessions, sessions_per_peer; // the second 0: no limit of its own
     struct gn_limits limits;              // of each session
 };

@@ -40,7 +40,7 @@ static int take_worker(struct gn_front *front, struct gn_child *child)
 {
     struct gn_spare *spare = front->spares;
     if (!spare)
-        return gn_spawn(child, front->config->driver);
+        return gn_spawn(child, front->config->driver, false);
     front->spares = spare->next;
     front->spare_count--;
     *child = spare->child;
@@ -71,7 +71,7 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     int error = take_worker(front, &s->child);
     if (!error && (error = gn_spawn_give(&s->child, &s->start, fd)) == -EPIPE) { // a spare that had just died
         gn_spawn_release(&s->child);
-        error = gn_spawn(&s->child, front->config->driver);
+        error = gn_spawn(&s->child, front->config->driver, false);
         error = error ? error : gn_spawn_give(&s->child, &s->start, fd);
     }
     if (!error && (error = gn_loop_watch(front->loop, &s->watch)))
@@ -154,7 +154,7 @@ static bool start_again(struct gn_served *s)
 {
     struct gn_child child;
     if (gn_spawn_taken(&s->child) || s->again || s->killed || s->kill_at_ms ||
-        gn_spawn(&child, s->front->config->driver))
+        gn_spawn(&child, s->front->config->driver, false))
         return false;
     gn_spawn_release(&s->child);
     s->child = child;
@@ -227,7 +227,7 @@ void gn_spares_fill(struct gn_front *front, int64_t now_ms)
     while (!front->stopping && front->spare_count < front->config->spare_workers &&
            now_ms >= front->spawn_again_ms) {
         struct gn_spare *spare = calloc(1, sizeof *spare);
-        int error = spare ? gn_spawn(&spare->child, front->config->driver) : -ENOMEM;
+        int error = spare ? gn_spawn(&spare->child, front->config->driver, front->config->spare_init) : -ENOMEM;
         if (error) {
             free(spare);
             front->spawn_again_ms = now_ms + SPAWN_PAUSE_MS;

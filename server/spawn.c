@@ -16,6 +16,7 @@
 
 #include "remoting/pass.h"
 #include "server/driver.h"
+#include "server/prepare.h"
 
 enum {
     WORKER_FD = 3,               // where a worker finds its end of the pair
@@ -28,7 +29,7 @@ struct session_page { // shared by the front door and the worker
     _Atomic uint32_t taken; // set by the worker
 };
 
-int gn_spawn(struct gn_child *child, const char *driver)
+int gn_spawn(struct gn_child *child, const char *driver, bool init)
 {
     int pair[2], error;
     char number[16], level[16];
@@ -37,7 +38,7 @@ int gn_spawn(struct gn_child *child, const char *driver)
     sigset_t none, all;
     snprintf(number, sizeof number, "%d", WORKER_FD);
     snprintf(level, sizeof level, "%d", (int)gn_log_level());
-    char *argv[] = {"genie-srv", "--worker", number, level, (char *)(uintptr_t)driver, NULL};
+    char *argv[] = {"genie-srv", "--worker", number, level, (char *)(uintptr_t)driver, init ? "init" : NULL, NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
     sigemptyset(&none);
@@ -142,7 +143,7 @@ static void settle(void)
     prctl(PR_SET_NAME, "genie-worker");
 }
 
-// argv: the program, --worker, the descriptor, the log level, the driver.
+// argv: the program, --worker, the descriptor, the log level, the driver, and "init" for a spare that initialises it.
 static int read_arguments(char **argv, const char **driver)
 {
     char *end;
@@ -156,7 +157,7 @@ static int read_arguments(char **argv, const char **driver)
 
 bool gn_spawn_is_worker(int argc, char **argv)
 {
-    return argc == 5 && !strcmp(argv[1], "--worker");
+    return (argc == 5 || argc == 6) && !strcmp(argv[1], "--worker");
 }
 
 int gn_spawn_worker_entry(char **argv)
@@ -170,6 +171,10 @@ int gn_spawn_worker_entry(char **argv)
         return GN_EXIT_START;
     }
     settle();
+    if (argv[5] && !gn_prepare(driver)) { // a driver that has refused may go on refusing in this process: a fresh one tries with the session
+        argv[5] = NULL;
+        execv("/proc/self/exe", argv);
+    }
     fcntl(front_fd, F_SETFD, FD_CLOEXEC);
     // Ahead of the session: finding and mapping the library takes most of the time until the first reply. The
     // client learns what is wrong with it when a session needs it; who reads the log may learn it before.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting a worker: a fresh process for each session, which has made no CUDA call before it has its client.
+// Starting a worker: a fresh process for each session.
 //
 // The front door starts `genie-srv --worker FD ...` where FD is one end of a socket pair. A worker that waits
-// there without a session is a spare; it has the driver library open, but has not called it. The session
+// there without a session is a spare; it has the driver library open, and initialised where the configuration
+// says so, but has made no context. The session
 // comes as one message: the client's socket and a page of shared memory that holds what to know and, later,
 // what the worker tells (struct gn_status).
 #ifndef GN_SERVER_SPAWN_H
@@ -64,8 +65,8 @@ struct gn_child { // a worker's process
     struct gn_status *status; // of its session, or NULL
 };
 
-// Starts a process. 0 or -errno; *child is valid on 0.
-int gn_spawn(struct gn_child *child, const char *driver);
+// Starts a process, which initialises the driver at once if `init`. 0 or -errno; *child is valid on 0.
+int gn_spawn(struct gn_child *child, const char *driver, bool init);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
 // Whether it has received its session: if it died before, another may serve the same client.

@@ -15,24 +15,12 @@
 #include "server/log.h"
 #include "server/marks.h"
 #include "server/output.h"
+#include "server/prepare.h"
 #include "server/print.h"
 #include "server/run.h"
 #include "server/spawn.h"
 #include "server/staging.h"
 #include "server/wait.h"
-#include "server/welcome.h"
-
-// Opens and initialises the driver. On failure the welcome says why.
-static CUresult start_driver(struct gn_worker *w, const char *path, struct gn_welcome *welcome)
-{
-    if (gn_driver_open(&w->driver, path, welcome->text, sizeof welcome->text) == 0) {
-        gn_welcome_fill(&w->driver, &w->limits, welcome); // calls cuInit, and says what the driver refuses
-        return (CUresult)welcome->status;
-    }
-    welcome->status = CUDA_ERROR_NO_DEVICE;
-    gn_log(GN_LOG_ERROR, "%s", welcome->text);
-    return CUDA_ERROR_NO_DEVICE;
-}
 
 static int open_parts(struct gn_worker *w, struct gn_link *link, const struct gn_hello *hello)
 {
@@ -56,7 +44,7 @@ int gn_worker_main(const struct gn_worker_start *start)
     struct gn_welcome welcome = {.version = start->session->version, .worker_id = start->session->session, .devices = devices};
     w->limits = start->session->limits;
     w->status = start->status;
-    CUresult r = start_driver(w, start->session->driver, &welcome);
+    CUresult r = gn_prepared_take(w, start->session->driver, &welcome);
     if (r == CUDA_SUCCESS && start->session->hello.ring_bytes > RING_BYTES_MAX) {
         welcome.status = CUDA_ERROR_INVALID_VALUE;
         snprintf(welcome.text, sizeof welcome.text, "a ring of more than %d MiB is refused", RING_BYTES_MAX >> 20);
