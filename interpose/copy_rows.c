@@ -2,7 +2,6 @@
 // The copies of rows and slices: CUDA's descriptors of them, brought to one form.
 #include "api_calls.h"
 #include "interpose/copy.h"
-#include "interpose/refuse.h"
 
 struct end { // one end of a descriptor of any kind
     CUmemorytype type;
@@ -28,8 +27,7 @@ static CUresult convert(struct gn_call *c, struct end *end, const struct gn_shap
         *side = GN_SIDE_ANY;
         end->place.base = end->device;
         break;
-    case CU_MEMORYTYPE_ARRAY: return gn_refuse(c, "copies of arrays");
-    default: return CUDA_ERROR_INVALID_VALUE;
+    default: return CUDA_ERROR_INVALID_VALUE; // an array, too: none can have been made, so what is said to be one is not
     }
     if (device && device->attribute_known[CU_DEVICE_ATTRIBUTE_MAX_PITCH] &&
         end->place.pitch_bytes > (uint64_t)device->attributes[CU_DEVICE_ATTRIBUTE_MAX_PITCH])

@@ -276,14 +276,12 @@ static CUresult side(struct mock_box *box, struct mock_extent e, CUmemorytype ty
                      CUdeviceptr device_at, size_t x, size_t y, size_t z, size_t pitch, size_t rows)
 {
     size_t slice, slices, rows_before, skip;
-    if (type == CU_MEMORYTYPE_ARRAY)
-        return CUDA_ERROR_INVALID_HANDLE; // the mock makes no arrays, so no handle can be one
-    if (type < CU_MEMORYTYPE_HOST || type > CU_MEMORYTYPE_UNIFIED)
+    if (type < CU_MEMORYTYPE_HOST || type > CU_MEMORYTYPE_UNIFIED || type == CU_MEMORYTYPE_ARRAY) // the mock makes no arrays
+        return CUDA_ERROR_INVALID_VALUE;
+    if (pitch > MOCK_PITCH_MAX) // also of one row, where it is not used
         return CUDA_ERROR_INVALID_VALUE;
     if (!pitch && e.height == 1 && e.depth == 1)
         pitch = x + e.width;
-    if (pitch > MOCK_PITCH_MAX && (e.height > 1 || e.depth > 1))
-        return CUDA_ERROR_INVALID_VALUE;
     if (!rows && e.depth == 1)
         rows = y + e.height;
     if (x > SIZE_MAX - e.width || pitch < x + e.width || y > SIZE_MAX - e.height || (e.depth > 1 && rows < y + e.height))

@@ -309,7 +309,7 @@ static void memory_body(void)
     box.dstPitch = 3;
     EXPECT(cuMemcpy2D_v2(&box), CUDA_ERROR_INVALID_VALUE);
     box.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-    EXPECT(cuMemcpy2D_v2(&box), CUDA_ERROR_INVALID_HANDLE);
+    EXPECT(cuMemcpy2D_v2(&box), CUDA_ERROR_INVALID_VALUE);
     EXPECT(cuMemcpy2D_v2(NULL), CUDA_ERROR_INVALID_VALUE);
     EXPECT(cuMemAllocPitch_v2(&p, &pitch, 100, 10, 5), CUDA_ERROR_INVALID_VALUE);
 }
