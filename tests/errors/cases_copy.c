@@ -81,23 +81,26 @@ static void planes(struct table *t)
          PLANE(srcXInBytes, 1));
     CASE("beginning within the destination's row, and over its end", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D",
          PLANE(dstXInBytes, 1));
-    CASE("more rows than the destination has", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns",
+    CASE("more rows than the destination has", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          PLANE(Height, MEMORY_BYTES / 64 + 1));
     CASE("beginning at a later row, and over the end", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns", PLANE(dstY, 1));
     CASE("a pitch that no device has", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D", PLANE(dstPitch, (size_t)1 << 40));
+    CASE("the same, of one row", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: any pitch",
+         (c = plane(f), c.Height = 1, c.dstPitch = (size_t)1 << 40, cuMemcpy2D(&c)));
     CASE("so many rows that the end wraps", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", PLANE(Height, SIZE_MAX / 32));
     CASE("an unknown kind of source", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns",
          PLANE(srcMemoryType, (CUmemorytype)77));
     CASE("no kind of destination", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns", PLANE(dstMemoryType, (CUmemorytype)0));
-    CASE("from NULL", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns", PLANE(srcHost, NULL));
-    CASE("to address 0", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns", PLANE(dstDevice, 0));
+    CASE("from no array", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", PLANE(srcMemoryType, CU_MEMORYTYPE_ARRAY));
+    CASE("from NULL", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", PLANE(srcHost, NULL));
+    CASE("to address 0", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", PLANE(dstDevice, 0));
     CASE("to freed memory", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2D: returns", PLANE(dstDevice, f->freed));
     CASE("asynchronous, wider than the pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2DAsync",
          (c = plane(f), c.srcPitch = 63, cuMemcpy2DAsync(&c, f->stream)));
     CASE("unaligned, wider than the pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy2DUnaligned",
          (c = plane(f), c.srcPitch = 63, cuMemcpy2DUnaligned(&c)));
-    CASE("rows of no bytes", CUDA_SUCCESS, AT_CALL, ASSUMED, "", PLANE(WidthInBytes, 0));
-    CASE("no rows", CUDA_SUCCESS, AT_CALL, ASSUMED, "", PLANE(Height, 0));
+    CASE("rows of no bytes", CUDA_SUCCESS, AT_CALL, REPORTED, "hip-tests, on NVIDIA", PLANE(WidthInBytes, 0));
+    CASE("no rows", CUDA_SUCCESS, AT_CALL, REPORTED, "hip-tests, on NVIDIA", PLANE(Height, 0));
 }
 
 static CUDA_MEMCPY3D box(struct fixture *f)
@@ -123,22 +126,25 @@ static void boxes(struct table *t)
     CUDA_MEMCPY3D_PEER p;
     section(t, "Copies of three dimensions", A_CONTEXT, 0);
     CASE("nothing said", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D: returns", cuMemcpy3D(NULL));
-    CASE("wider than the source's pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(srcPitch, 63));
-    CASE("wider than the destination's pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(dstPitch, 63));
+    CASE("wider than the source's pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(srcPitch, 63));
+    CASE("wider than the destination's pitch", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(dstPitch, 63));
     CASE("more rows than the source's slices have", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(srcHeight, 7));
     CASE("more rows than the destination's slices have", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(dstHeight, 7));
-    CASE("beginning at a later row, and over the slice's end", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(srcY, 1));
+    CASE("beginning at a later row, and over the slice's end", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(srcY, 1));
     CASE("more slices than there are", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D: returns", BOX(Depth, 9));
+    CASE("beginning at a later slice, and over the end", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(dstZ, 1));
+    CASE("beginning within the row, and over its end", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(srcXInBytes, 1));
+    CASE("a pitch that reaches beyond", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(dstPitch, 0x7fffffff));
     CASE("a level of detail", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D", BOX(srcLOD, 1));
     CASE("so many slices that the end wraps", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", BOX(Depth, SIZE_MAX / 256));
-    CASE("from NULL", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3D: returns", BOX(srcHost, NULL));
+    CASE("from NULL", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(srcHost, NULL));
     CASE("asynchronous, more slices than there are", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3DAsync: returns",
          (c = box(f), c.Depth = 9, cuMemcpy3DAsync(&c, f->stream)));
     CASE("between devices, nothing said", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3DPeer: returns", cuMemcpy3DPeer(NULL));
     CASE("between devices, no kinds of memory", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemcpy3DPeer: returns",
          (p = (CUDA_MEMCPY3D_PEER){.WidthInBytes = 1, .Height = 1, .Depth = 1, .srcContext = f->context, .dstContext = f->context},
           cuMemcpy3DPeer(&p)));
-    CASE("no slices", CUDA_SUCCESS, AT_CALL, ASSUMED, "", BOX(Depth, 0));
+    CASE("no slices", CUDA_SUCCESS, AT_CALL, REPORTED, "hip-tests, on NVIDIA", BOX(Depth, 0));
 }
 
 static void fills(struct table *t)

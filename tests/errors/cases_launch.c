@@ -57,14 +57,13 @@ static void shapes(struct table *t)
          launch_shape(f, f->fill, 1, 1, 1, 65536, 65536, 1, 0));
     CASE("more threads than the kernel's bound", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "",
          launch_shape(f, f->small_blocks, 1, 1, 1, 65, 1, 1, 0));
-    CASE("more shared memory than without opting in", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED,
-         "cuLaunchKernel: returns; MAX_SHARED_MEMORY_PER_BLOCK", launch_shape(f, f->dynamic, 1, 1, 1, 16, 1, 1, (48 << 10) + 4));
+    CASE("more shared memory than without opting in", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", launch_shape(f, f->dynamic, 1, 1, 1, 16, 1, 1, (48 << 10) + 4));
     CASE("more shared memory than there is", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuLaunchKernel: returns",
          launch_shape(f, f->dynamic, 1, 1, 1, 16, 1, 1, 1u << 30));
     CASE("more blocks than are resident, cooperative", CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, AT_CALL, DOCUMENTED,
          "cuLaunchCooperativeKernel", launch_cooperative(f, 1 << 20, 1024));
-    CASE("no blocks, cooperative", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_cooperative(f, 0, 32));
-    CASE("too many threads, cooperative", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_cooperative(f, 1, 2048));
+    CASE("no blocks, cooperative", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", launch_cooperative(f, 0, 32));
+    CASE("too many threads, cooperative", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", launch_cooperative(f, 1, 2048));
 }
 
 static void arguments(struct table *t)
@@ -76,13 +75,13 @@ static void arguments(struct table *t)
          cuLaunchKernel(f->fill, 1, 1, 1, 32, 1, 1, 0, f->stream, NULL, NULL));
     CASE("a parameter is NULL", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "lupine#439, driver 590.48",
          cuLaunchKernel(f->fill, 1, 1, 1, 32, 1, 1, 0, f->stream, (void *[]){&f->memory, NULL, NULL}, NULL));
-    CASE("parameters twice", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuLaunchKernel",
+    CASE("parameters twice", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          launch_extra(f, 16, (void *[]){&f->memory, &f->memory, &f->memory}));
     CASE("a buffer of fewer bytes than the parameters", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_extra(f, 12, NULL));
     CASE("a buffer without its size", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_extra_key(f, CU_LAUNCH_PARAM_BUFFER_POINTER));
     CASE("a size without its buffer", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_extra_key(f, CU_LAUNCH_PARAM_BUFFER_SIZE));
     CASE("an unknown key", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", launch_extra_key(f, (void *)77));
-    CASE("another context's stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuLaunchKernel: returns",
+    CASE("another context's stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          launch(f, f->nothing, f->their_stream));
     CASE("another context's function", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", launch(f, f->their_function, f->stream));
     CASE("no configuration", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuLaunchKernelEx: returns",
@@ -105,9 +104,9 @@ static void functions(struct table *t)
     section(t, "Functions", A_CONTEXT, 0);
     CASE("an unknown attribute", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuFuncGetAttribute: returns",
          cuFuncGetAttribute(&f->out.number, (CUfunction_attribute)99, f->fill));
-    CASE("nowhere to put it", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuFuncGetAttribute: returns",
+    CASE("nowhere to put it", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuFuncGetAttribute(NULL, CU_FUNC_ATTRIBUTE_NUM_REGS, f->fill));
-    CASE("an attribute of nothing", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuFuncGetAttribute: returns",
+    CASE("an attribute of nothing", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuFuncGetAttribute(&f->out.number, CU_FUNC_ATTRIBUTE_NUM_REGS, NULL));
     CASE("setting an attribute that only tells", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuFuncSetAttribute: returns",
          cuFuncSetAttribute(f->fill, CU_FUNC_ATTRIBUTE_NUM_REGS, 8));

@@ -36,11 +36,17 @@ static void device(struct table *t)
          cuMemGetInfo(NULL, &f->out.size));
     CASE("the range of an address of nothing", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuMemGetAddressRange: returns",
          cuMemGetAddressRange(&f->out.address, &f->out.size, 0x123456));
+    CASE("the range of address 0", CUDA_ERROR_NOT_FOUND, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuMemGetAddressRange(&f->out.address, &f->out.size, 0));
+    CASE("the range behind the end", CUDA_ERROR_NOT_FOUND, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuMemGetAddressRange(&f->out.address, &f->out.size, f->memory + ((CUdeviceptr)1 << 40)));
     CASE("the range of freed memory", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuMemGetAddressRange: returns",
          cuMemGetAddressRange(&f->out.address, &f->out.size, f->freed));
     CASE("the range of pageable memory", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuMemGetAddressRange: returns",
          cuMemGetAddressRange(&f->out.address, &f->out.size, (CUdeviceptr)(uintptr_t)f->host));
     section(t, "Device memory, and no error", A_CONTEXT, WRITES);
+    CASE("the range of pinned memory", CUDA_SUCCESS, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuMemGetAddressRange(&f->out.address, &f->out.size, (CUdeviceptr)(uintptr_t)f->pinned + 20));
     CASE("the range, into nowhere", CUDA_SUCCESS, AT_CALL, DOCUMENTED, "cuMemGetAddressRange: optional",
          cuMemGetAddressRange(NULL, NULL, f->memory + 5));
 }
@@ -114,14 +120,14 @@ static void pinned(struct table *t)
          cuMemHostRegister(f->pinned, MEMORY_BYTES, 0));
     CASE("registering device memory", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "",
          cuMemHostRegister((void *)(uintptr_t)f->memory, MEMORY_BYTES, 0));
-    CASE("unregistering what is not", CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, AT_CALL, DOCUMENTED, "cuMemHostUnregister: returns",
+    CASE("unregistering what is not", CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuMemHostUnregister(f->host));
-    CASE("unregistering twice", CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, AT_CALL, DOCUMENTED, "cuMemHostUnregister: returns",
+    CASE("unregistering twice", CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          unregister_twice(f));
     CASE("unregistering an address inside", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "lupine#605, driver 590.48", unregister_inside(f));
     CASE("unregistering pinned memory", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "lupine#437, driver 590.48",
          cuMemHostUnregister(f->pinned));
-    CASE("unregistering nothing", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemHostUnregister: returns", cuMemHostUnregister(NULL));
+    CASE("unregistering nothing", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuMemHostUnregister(NULL));
     CASE("the flags of pageable memory", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemHostGetFlags",
          cuMemHostGetFlags(&f->out.word, f->host));
     CASE("nowhere to put the flags", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuMemHostGetFlags: returns",
@@ -171,8 +177,12 @@ static void questions(struct table *t)
          cuPointerGetAttribute(&f->out.pointer, CU_POINTER_ATTRIBUTE_HOST_POINTER, f->memory));
     CASE("the type of address 0", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuPointerGetAttribute: returns",
          cuPointerGetAttribute(&f->out.number, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, 0));
-    CASE("several, nowhere to put them", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuPointerGetAttributes: returns",
+    CASE("several, nowhere to put them", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuPointerGetAttributes(1, (CUpointer_attribute[]){CU_POINTER_ATTRIBUTE_MEMORY_TYPE}, NULL, f->memory));
+    CASE("none of them", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuPointerGetAttributes(0, (CUpointer_attribute[]){CU_POINTER_ATTRIBUTE_MEMORY_TYPE}, (void *[]){&f->out.number}, f->memory));
+    CASE("several, not said which", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuPointerGetAttributes(1, NULL, (void *[]){&f->out.number}, f->memory));
     CASE("several, an unknown one", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "lupine#436, driver 590.48",
          cuPointerGetAttributes(1, (CUpointer_attribute[]){(CUpointer_attribute)999}, (void *[]){&f->out.number}, f->memory));
     CASE("setting an unknown one", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuPointerSetAttribute: returns",

@@ -11,8 +11,8 @@ static void images(struct table *t)
     static const unsigned char elf[64] = {0x7f, 'E', 'L', 'F', 2, 1, 1, 0x33, 7};
     struct fixture *f = &t->f;
     section(t, "Images", A_CONTEXT, 0);
-    CASE("none", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleLoadData: returns", cuModuleLoadData(&f->out.module, NULL));
-    CASE("nowhere to put the module", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleLoadData: returns", cuModuleLoadData(NULL, good));
+    CASE("none", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuModuleLoadData(&f->out.module, NULL));
+    CASE("nowhere to put the module", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuModuleLoadData(NULL, good));
     CASE("words", CUDA_ERROR_INVALID_IMAGE, AT_CALL, REPORTED, "lupine#440, driver 590.48",
          cuModuleLoadData(&f->out.module, "these are no kernels"));
     CASE("PTX that begins with its target", CUDA_ERROR_INVALID_IMAGE, AT_CALL, REPORTED, "lupine#440, driver 590.48",
@@ -50,27 +50,27 @@ static void modules(struct table *t)
     struct fixture *f = &t->f;
     section(t, "Modules", A_CONTEXT, 0);
     CASE("unloading none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuModuleUnload(NULL));
-    CASE("a kernel that it does not have", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuModuleGetFunction",
+    CASE("a kernel that it does not have", CUDA_ERROR_NOT_FOUND, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetFunction(&f->out.function, f->module, "no such kernel"));
     CASE("a kernel of no name", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuModuleGetFunction(&f->out.function, f->module, ""));
-    CASE("a kernel without a name", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleGetFunction: returns",
+    CASE("a kernel without a name", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetFunction(&f->out.function, f->module, NULL));
-    CASE("nowhere to put the kernel", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleGetFunction: returns",
+    CASE("nowhere to put the kernel", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetFunction(NULL, f->module, "fill"));
     CASE("a kernel of no module", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuModuleGetFunction(&f->out.function, NULL, "fill"));
     CASE("a variable for a kernel", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuModuleGetFunction",
          cuModuleGetFunction(&f->out.function, f->module, "counter"));
-    CASE("a variable that it does not have", CUDA_ERROR_NOT_FOUND, AT_CALL, DOCUMENTED, "cuModuleGetGlobal",
+    CASE("a variable that it does not have", CUDA_ERROR_NOT_FOUND, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetGlobal(&f->out.address, &f->out.size, f->module, "no such variable"));
     CASE("a kernel for a variable", CUDA_ERROR_NOT_FOUND, AT_CALL, ASSUMED, "",
          cuModuleGetGlobal(&f->out.address, &f->out.size, f->module, "fill"));
-    CASE("a variable without a name", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleGetGlobal: returns",
+    CASE("a variable without a name", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetGlobal(&f->out.address, &f->out.size, f->module, NULL));
     CASE("a variable of no name", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetGlobal(&f->out.address, &f->out.size, f->module, ""));
     CASE("a variable of no module", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetGlobal(&f->out.address, &f->out.size, NULL, "counter"));
-    CASE("a variable, nowhere to put anything", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleGetGlobal: not both",
+    CASE("a variable, nowhere to put anything", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuModuleGetGlobal(NULL, NULL, f->module, "counter"));
     CASE("how many kernels, nowhere to put it", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuModuleGetFunctionCount: returns",
          cuModuleGetFunctionCount(NULL, f->module));

@@ -47,10 +47,13 @@ static void streams(struct table *t)
     CASE("a callback with flags", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "",
          cuStreamAddCallback(f->stream, called_back, NULL, 1));
     CASE("an odd address to write to", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", cuStreamWriteValue32(f->stream, f->memory + 2, 1, 0));
-    CASE("address 0 to write to", CUDA_ERROR_INVALID_VALUE, AT_CALL, ASSUMED, "", cuStreamWriteValue32(f->stream, 0, 1, 0));
+    CASE("address 0 to write to", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuStreamWriteValue32(f->stream, 0, 1, 0));
+    CASE("64 bits to address 0", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuStreamWriteValue64(f->stream, 0, 1, 0));
+    CASE("waiting for a value at address 0", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
+         cuStreamWaitValue32(f->stream, 0, 0, CU_STREAM_WAIT_VALUE_GEQ));
     CASE("unknown flags for a write", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuStreamWriteValue32: returns",
          cuStreamWriteValue32(f->stream, f->memory, 1, 0x80));
-    CASE("unknown flags for a wait", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuStreamWaitValue32: returns",
+    CASE("unknown flags for a wait", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuStreamWaitValue32(f->stream, f->memory, 0, 0x80));
     CASE("nowhere to put whether it captures", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuStreamIsCapturing: returns",
          cuStreamIsCapturing(f->stream, NULL));
@@ -111,7 +114,7 @@ static void events(struct table *t)
     section(t, "Events", A_CONTEXT, 0);
     CASE("nowhere to put it", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuEventCreate: returns", cuEventCreate(NULL, 0));
     CASE("unknown flags", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuEventCreate: returns", cuEventCreate(&f->out.event, 0x100));
-    CASE("between processes, with timing", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuEventCreate",
+    CASE("between processes, with timing", CUDA_ERROR_INVALID_VALUE, AT_CALL, REPORTED, "hip-tests, on NVIDIA",
          cuEventCreate(&f->out.event, CU_EVENT_INTERPROCESS));
     CASE("recording none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventRecord: returns", cuEventRecord(NULL, f->stream));
     CASE("recording in another context's stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventRecord",
@@ -120,7 +123,7 @@ static void events(struct table *t)
          cuEventRecord(f->their_event, f->stream));
     CASE("recording with unknown flags", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuEventRecordWithFlags: returns",
          cuEventRecordWithFlags(f->event, f->stream, 0x40));
-    CASE("destroying none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventDestroy: returns", cuEventDestroy(NULL));
+    CASE("destroying none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, REPORTED, "hip-tests, on NVIDIA", cuEventDestroy(NULL));
     CASE("waiting for none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventSynchronize: returns", cuEventSynchronize(NULL));
     CASE("asking none", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventQuery: returns", cuEventQuery(NULL));
     CASE("the time of one without timing", CUDA_ERROR_INVALID_HANDLE, AT_CALL, DOCUMENTED, "cuEventElapsedTime",

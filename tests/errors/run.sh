@@ -29,8 +29,11 @@ serve 127.0.0.1:0
 check "over TCP" as_written remotely "$errors"
 stop_server "$server_pid"
 
-# The counts are those of the set-up and one more: fixture.c.
 export GENIE_MOCK=fail=cuLaunchKernel:1:701
+for name in cuMemsetD8_v2 cuMemsetD8Async cuMemsetD32Async cuMemcpyHtoD_v2 cuMemcpyHtoDAsync_v2 cuMemcpyDtoD_v2 cuMemcpyDtoDAsync_v2 \
+    cuStreamWriteValue32_v2 cuCtxSetCacheConfig; do
+    GENIE_MOCK+=,fail=$name:1:2
+done
 fault() { "$1" timeout -k 5 60 "$errors" --fault; }
 check "a driver that fails: on the mock" fault locally
 serve
