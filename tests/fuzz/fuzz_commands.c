@@ -6,7 +6,8 @@
 //
 // The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its
 // question), 2 pieces of odd sizes, 4 the rest is not bytes of the wire but a choice of commands: a byte for
-// the command, then a byte for each 8-byte unit of its body, which chooses a value that means something.
+// the command, then a byte for each 8-byte unit of its body, which chooses a value that means something, 8 the
+// driver can map memory and the session may have more of it.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "server/staging.h"
 #include "server/wait.h"
 #include "tests/fuzz/fake_driver.h"
+#include "tests/fuzz/fake_vmm.h"
 #include "tests/fuzz/feed.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -123,6 +125,17 @@ static const uint64_t values[] = {
     FAKE_MEMORY_BASE + 256,
     FAKE_MEMORY_BASE + 65536,
     FAKE_MEMORY_BASE + FAKE_MEMORY_BYTES - 8192,
+    FAKE_GRANULE_BYTES,
+    2 * FAKE_GRANULE_BYTES,
+    40 * FAKE_GRANULE_BYTES,
+    FAKE_RANGE_BASE,
+    FAKE_RANGE_BASE + FAKE_GRANULE_BYTES,
+    FAKE_RANGE_BASE + 5 * FAKE_GRANULE_BYTES,
+    FAKE_RANGE_BASE + 511 * FAKE_GRANULE_BYTES,
+    FAKE_RANGE_BASE + 4096 * FAKE_GRANULE_BYTES,
+    ID(8, 5, 1),
+    ID(8, 6, 1),
+    ID(8, 5, 2),
     ID(1, 5, 1),
     ID(2, 5, 1),
     ID(3, 5, 1),
@@ -275,6 +288,7 @@ static void close_parts(struct gn_worker *w)
     gn_staging_close(w->staging);
     gn_run_close(w);
     fake_reset();
+    fake_vmm_finish();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -314,6 +328,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .chunk_bytes = CHUNK,
                                   .handles = 2048};
     fake_driver(&w.driver);
+    if (data[0] & 8) {
+        fake_vmm(&w.driver);
+        w.limits.memory_bytes = 400 << 20;
+    }
     open_parts(&w, &feed.link);
     gn_commands_run(w.commands);
     close_parts(&w);

@@ -251,6 +251,31 @@ static void commands(void)
     COMMAND(copy, .stream = stream, .destination = base, .source = base + 4096, .destination_pitch_bytes = 1,
             .source_pitch_bytes = 1, .width_bytes = 1, .rows = 1, .slices = 1ull << 40);
     keep("commands", "copy_without_end");
+    // Device memory by the client: a range, maps and unmaps, what is given back; and mappings of the program's own.
+    const uint64_t granule = 2 << 20, range = 0x300000000000, own = range + 4096 * granule, allocation = 0x108000005;
+    begin("\11", 1);
+    COMMAND(memory_range, .attempt = 0, .want_bytes = 4096);
+    COMMAND(memory_map, .address = range, .size_bytes = 2 * granule);
+    COMMAND(memory_map, .address = range + 10 * granule, .size_bytes = 5 * granule);
+    COMMAND(memory_barrier, .address = range);
+    COMMAND(memory_unmap, .address = range + granule, .size_bytes = granule);
+    COMMAND(memory_unmap, .address = range + 11 * granule, .size_bytes = 3 * granule, .release = 1);
+    COMMAND(memory_info, 0);
+    COMMAND(memory_return, .device = 0, .size_bytes = granule);
+    COMMAND(memory_alloc, .size_bytes = 512);
+    COMMAND(vmm_reserve, .size_bytes = 4 * granule);
+    COMMAND(vmm_create, .allocation = allocation, .size_bytes = granule);
+    COMMAND(vmm_map, .allocation = allocation, .address = own, .size_bytes = granule);
+    COMMAND(vmm_access, .address = own, .size_bytes = granule, .flags = 3);
+    COMMAND(vmm_unmap, .address = own, .size_bytes = granule);
+    COMMAND(vmm_release, .allocation = allocation);
+    COMMAND(vmm_free, .address = own, .size_bytes = 4 * granule);
+    keep("commands", "memory");
+    begin("\11", 1);
+    COMMAND(memory_range, .attempt = 0, .want_bytes = 40 << 20);
+    COMMAND(memory_range, .attempt = 1, .want_bytes = 40 << 20);
+    COMMAND(memory_map, .address = range, .size_bytes = granule); // the first range is no more
+    keep("commands", "memory_elsewhere");
     begin("\5\1\2\3", 4); // by choice
     for (uint8_t i = 0; i < 250; i++)
         memcpy(gn_cursor_take(&c, 1), &i, 1);
