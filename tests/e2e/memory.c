@@ -121,6 +121,53 @@ static void pitches(void)
     WANT(CUDA_ERROR_INVALID_VALUE, cuMemAllocPitch(&block, &pitch, 16, 1, 5));
 }
 
+// Memory goes with its context: one of the program's own, and the primary one when it is reset; blocks freed while another is current.
+static void with_contexts(int device)
+{
+    CUcontext own, other, primary;
+    CUdeviceptr blocks[6], base;
+    size_t before, now, total, size;
+    uint32_t word = 0;
+    CU(cuDevicePrimaryCtxRetain(&primary, device));
+    CU(cuCtxPushCurrent(primary));
+    CU(cuMemGetInfo(&before, &total));
+    CU(cuCtxCreate(&own, NULL, 0, device));
+    CU(cuCtxCreate(&other, NULL, 0, device));
+    for (unsigned i = 0; i < 6; i++) {
+        CU(cuCtxSetCurrent(i % 3 == 0 ? own : i % 3 == 1 ? other : primary));
+        blocks[i] = e2e_alloc(i < 3 ? 1000 : 3 * MIB);
+        CU(cuMemsetD32(blocks[i], 50 + i, 10));
+    }
+    CU(cuCtxSetCurrent(primary));
+    CU(cuMemFree(blocks[0])); // another one's
+    CU(cuMemGetInfo(&now, &total));
+    printf("device %d, in three contexts: %zu less are free\n", device, before - now);
+    CU(cuCtxDestroy(own));
+    CU(cuMemGetInfo(&now, &total));
+    printf("without the first: %zu\n", before - now);
+    WANT(CUDA_ERROR_NOT_FOUND, cuMemGetAddressRange(&base, &size, blocks[3]));
+    WANT(CUDA_ERROR_INVALID_VALUE, cuMemFree(blocks[3]));
+    blocks[3] = e2e_alloc(3 * MIB);
+    CU(cuMemcpyDtoH(&word, blocks[4], 4));
+    printf("another's is as it was: %u\n", word);
+    CU(cuCtxDestroy(other));
+    CU(cuMemGetInfo(&now, &total));
+    printf("without the second: %zu\n", before - now);
+    CU(cuDevicePrimaryCtxReset(device));
+    CU(cuDevicePrimaryCtxRetain(&primary, device));
+    CU(cuCtxSetCurrent(primary));
+    WANT(CUDA_ERROR_INVALID_VALUE, cuMemFree(blocks[5]));
+    CU(cuMemGetInfo(&now, &total));
+    printf("after a reset: %ld\n", (long)(before - now));
+    blocks[0] = e2e_alloc(100);
+    CU(cuMemsetD32(blocks[0], 7, 25));
+    CU(cuMemcpyDtoH(&word, blocks[0] + 96, 4));
+    printf("and on: %u\n", word);
+    CU(cuMemFree(blocks[0]));
+    CU(cuCtxPopCurrent(&primary));
+    CU(cuDevicePrimaryCtxRelease(device));
+}
+
 // As much as there is, in blocks of one size; freed in part and taken again. What is left at the end does not hold another block, but where a
 // device has two areas (granules and the rest) each leaves something: less than a granule.
 static void all_of_it(size_t size)
@@ -158,7 +205,7 @@ static void in_one_piece(size_t device_bytes)
     printf("nearly all in one piece\n");
 }
 
-// Last: a kernel that writes far beyond its memory.
+// A kernel that writes far beyond its memory; the context is lost.
 static void far_beyond(void)
 {
     CUdeviceptr block = e2e_alloc(64), at = block + ((size_t)8 << 30);
@@ -216,5 +263,10 @@ int main(int argc, char **argv)
         e2e_threads(8, churn_in_a_thread);
     }
     far_beyond();
+    int devices;
+    CU(cuDeviceGetCount(&devices));
+    CU(cuDevicePrimaryCtxReset(0)); // which mends it
+    for (int i = 0; i < devices && !small_device_bytes; i++)
+        with_contexts(i);
     return e2e_finish();
 }

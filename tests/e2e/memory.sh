@@ -30,11 +30,11 @@ check "allocations within the credit make no round trip" no_round_trips
 stop_server "$server_pid"
 
 # Each with a server of its own: the device is the server's. Locally the same GENIE_MOCK holds.
-for mock in novmm=1 mem=64M mem=64M,novmm=1 mem=4M; do
+for mock in novmm=1 devices=3 devices=2,novmm=1 mem=64M mem=64M,novmm=1 mem=4M; do
     export GENIE_MOCK=$mock
     serve "unix:$lib_scratch/$mock"
     case $mock in
-    mem=*) arguments=$(echo "$mock" | tr -cd '0-9M,' | sed 's/M.*//') ;;
+    mem*) arguments=$(echo "$mock" | tr -cd '0-9M,' | sed 's/M.*//') ;;
     *) arguments= ;;
     esac
     # shellcheck disable=SC2086
