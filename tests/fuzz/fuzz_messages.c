@@ -39,6 +39,7 @@ static void print(void *ctx, const char *text, size_t size_bytes)
     (void)last;
 }
 
+static void credit(void *ctx, uint64_t device, uint64_t bytes) { (void)ctx, (void)device, (void)bytes; }
 static void over(void *ctx, const char *why)
 {
     (void)ctx;
@@ -122,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct host_memory m = {malloc(HOST_BYTES), malloc(2 * 600 + 3 * 128 + 100),
                             malloc(2 * 600 + 3 * 128 + 100)};
     struct gn_session_config config = {
-        .ring_bytes = 64 << 10, .confirm_posts = data[0] & 2, .events = {NULL, host, print, over}};
+        .ring_bytes = 64 << 10, .confirm_posts = data[0] & 2, .events = {.host = host, .print = print, .over = over, .credit = credit}};
     struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
     require(feed && m.flat && m.rows && m.pinned);
     memset(m.pinned, 7, 2 * 600 + 3 * 128 + 100);
