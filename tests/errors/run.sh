@@ -24,6 +24,13 @@ done
 check "with libgenie.a" as_written directly "$errors"_static
 GENIE_OPT=-post check "with libgenie.a and -post" as_written directly "$errors"_static
 GENIE_MODE=local GENIE_DRIVER=$b/libgenie_mock.so check "in local mode" as_written remotely "$errors"
+# What tests/gpu/run.sh does on a real driver: what is seen is the same on both ways, and here all of it is as written.
+observed() {
+    locally timeout -k 5 120 "$errors" --observe --real >"$lib_scratch/here" 2>&1 || return 1
+    remotely timeout -k 5 120 "$errors" --observe --real >"$lib_scratch/there" 2>"$lib_scratch/err" || return 1
+    diff "$lib_scratch/here" "$lib_scratch/there" && ! grep 'other than written' "$lib_scratch/here" && [ "$(wc -l <"$lib_scratch/here")" -gt 300 ]
+}
+check "what is observed is the same on both ways" observed
 stop_server "$server_pid"
 serve 127.0.0.1:0
 check "over TCP" as_written remotely "$errors"

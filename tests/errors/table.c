@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the table of error cases (table.h) and says which rows are not as written. Usage:
 //   errors [--real] [--fault]   runs; --real leaves out what a real driver may crash on, --fault runs only the rows whose fault is injected
+//   errors --observe [--real]   prints what each row gives, and is content with all of it: to learn from a real driver (tests/gpu/run.sh)
 //   errors --markdown           writes docs/error-cases.md
 //
 // Rows run in children, forked before anything of CUDA is used: neighbours of one kind share a child, a row that ruins its context has its
@@ -18,6 +19,7 @@ enum { ROWS_MAX = 1024, WHY_BYTES = 240, UNTOUCHED = 0xa5 };
 
 struct outcome {
     bool done, bad;
+    CUresult got;
     char why[WHY_BYTES];
 };
 
@@ -129,6 +131,7 @@ static void judge_lasting(struct table *t, CUresult code)
 void table_judge(struct table *t, const struct error_case *row, CUresult got)
 {
     bool early = row->when == AT_CALL || (row->when == WHENEVER && got == row->code);
+    here()->got = got;
     expect("it", early ? row->code : CUDA_SUCCESS, got);
     if (got != CUDA_SUCCESS && !(t->flags & WRITES))
         expect_untouched(t);
@@ -218,10 +221,22 @@ static int report(void)
     return bad || !done;
 }
 
+static int observed(void)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct outcome *o = &shared->rows[i];
+        done += o->done;
+        if (o->done)
+            printf("%s: %s: %s%s%s\n", all[i].subject, all[i].row->name, code_name(o->got), o->bad ? "; other than written: " : "", o->why);
+    }
+    return !done;
+}
+
 int main(int argc, char **argv)
 {
     static struct table t = {.visit = note};
-    bool real = false, fault_rows = false;
+    bool real = false, fault_rows = false, observe = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--markdown")) {
             page_print();
@@ -229,6 +244,7 @@ int main(int argc, char **argv)
         }
         real |= !strcmp(argv[i], "--real");
         fault_rows |= !strcmp(argv[i], "--fault");
+        observe |= !strcmp(argv[i], "--observe");
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
@@ -242,5 +258,5 @@ int main(int argc, char **argv)
         if (!skipped)
             run(i, next);
     }
-    return report();
+    return observe ? observed() : report();
 }

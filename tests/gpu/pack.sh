@@ -38,7 +38,7 @@ done
 
 build=$root/build
 bench="genie-bench genie-micro genie-limits genie-relay"
-for f in genie-srv libgenie_shim.so llm_decode $bench; do
+for f in genie-srv libgenie_shim.so llm_decode tests/errors/errors $bench; do
     [ -e "$build/$f" ] || { echo "pack.sh: $build/$f is not there: build it first" >&2; exit 1; }
 done
 if [ -e "$to" ] && [ ! -f "$to/genie-pack" ]; then
@@ -49,7 +49,7 @@ rm -rf "$to"
 mkdir -p "$to/bin" "$to/lib" "$to/compat/static" "$to/compat/shared"
 : >"$to/genie-pack"
 cp "$here/run.sh" "$root/tests/compat/lib.sh" "$to/"
-cp "$build/genie-srv" "$build/llm_decode" "$to/bin/"
+cp "$build/genie-srv" "$build/llm_decode" "$build/tests/errors/errors" "$to/bin/"
 for f in $bench; do cp "$build/$f" "$to/bin/"; done
 [ ! -e "$build/genie-ctl" ] || cp "$build/genie-ctl" "$to/bin/"
 cp "$build/libgenie_shim.so" "$to/lib/"

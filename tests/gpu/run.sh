@@ -8,7 +8,7 @@
 
 usage() {
     cat <<'END'
-usage: run.sh [options] [PROGRAM...]      (PROGRAM: llm, bench, or a name in the pack's compat folders)
+usage: run.sh [options] [PROGRAM...]      (PROGRAM: llm, errors, bench, or a name in the pack's compat folders)
   --pack DIR       the pack (default: this script's folder, gpu-pack beside it, or the repository's build/gpu-pack)
   --results DIR    keep the outputs of runs that differ, and statistics, in DIR
   --listen ADDR    where genie-srv listens (default a Unix socket; 127.0.0.1:0 for TCP)
@@ -166,6 +166,10 @@ if wanted llm; then
         rates+=("| $model | $(rate "$stem.local.out") | $(rate "$stem.genie.out") |")
     done
 fi
+
+# --- what each row of the table of error cases (docs/error-cases.md) gives on this driver: kept in errors.local.out
+
+wanted errors && both errors p "$pack/bin/errors" --observe --real
 
 # --- the nvcc programs
 
