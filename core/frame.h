@@ -12,7 +12,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are sent as they lie in memory");
 
 #define GN_WIRE_MAGIC   0x00313045494e4547ull // in memory: "GENIE01", NUL; a connection that begins otherwise is not Genie
-#define GN_WIRE_VERSION 2u
+#define GN_WIRE_VERSION 3u
 
 enum {
     GN_COMMAND_BYTES_MAX = 48 << 10, // a command without payload: 32,764 bytes of kernel parameters, attributes and names fit
@@ -28,6 +28,7 @@ enum gn_command_flags {
     GN_COMMAND_CONTROL = 2, // handled at once, out of order; has no sequence number and is not counted in positions
     GN_COMMAND_CONFIRM = 4, // a posted command that wants a reply all the same (the optimisation `post` is off)
     GN_COMMAND_PACKED = 8,  // with PAYLOAD: it is packed (remoting/pack.h), and takes a large slot whatever its size
+    GN_COMMAND_LANE_SHIFT = 12, // with PAYLOAD: the four bits from here are the lane that it comes on (remoting/lane.h); 0: behind the frame
 };
 
 // client -> server. Commands are numbered from 1 in the order sent; the number is not on the wire. Op 0 is padding: a frame without a number.

@@ -4,6 +4,8 @@
 #include "interpose/connect.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,20 @@ static int move_all(int fd, void *data, size_t size_bytes, bool sending)
     return 0;
 }
 
+static bool wants_lanes(void) { return gn_options_on(GN_OPT_LANES) && gn_options_on(GN_OPT_THREADS) && gn_options.connections != 1; }
+
+// How many lanes to open beside this connection. Automatically: some where the server is so far away that one stream's window may not fill the way.
+static unsigned lanes_to_open(int fd, const struct gn_welcome *welcome)
+{
+    enum { FAR_US = 1000, FAR_LANES = 3 };
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    unsigned most = welcome->shm_bytes ? 0 : (unsigned)welcome->lanes, wanted = gn_options.connections;
+    if (!wanted) // loopback is never so far, nor is a Unix socket, which does not know
+        wanted = !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) && info.tcpi_rtt >= FAR_US ? 1 + FAR_LANES : 1;
+    return wanted - 1 < most ? wanted - 1 : most;
+}
+
 static int say_hello(int fd)
 {
     uint8_t buffer[GN_HELLO_BYTES_MAX];
@@ -54,6 +70,8 @@ static int say_hello(int fd)
         hello.wants |= GN_WANTS_SHM;
     if (gn_options_on(GN_OPT_LZ4))
         hello.wants |= GN_WANTS_PACKED;
+    if (wants_lanes())
+        hello.wants |= GN_WANTS_LANES;
     snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);
     memcpy(hello.token, gn_options.token, sizeof hello.token);
     int size = gn_hello_encode(buffer, sizeof buffer, &hello);
@@ -154,6 +172,8 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
                         const struct gn_session_events *events, char *why, size_t why_bytes)
 {
     struct gn_link *link;
+    struct gn_lanes *opened;
+    unsigned lanes = wants_lanes() ? lanes_to_open(fd, welcome) : 0;
     int error = welcome->shm_bytes ? answer_offer(fd, &link, welcome->shm_bytes, memory) : open_over_socket(fd, &link);
     if (error) {
         snprintf(why, why_bytes, "%s", strerror(-error));
@@ -169,6 +189,8 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
         .events = *events,
     };
     error = gn_session_open(session, link, &config, welcome);
+    if (!error && lanes && !gn_lanes_open(&opened, gn_options.server, gn_options.connect_timeout_ms, welcome->worker_id, welcome->lane_key, lanes))
+        gn_session_use_lanes(*session, opened);
     if (error) {
         link->ops->close(link);
         gn_link_free(link);

@@ -104,6 +104,27 @@ static int set_ring(struct gn_options *o, const char *value, char *why)
     return gn_options_set_ring(o, bytes, why);
 }
 
+int gn_options_set_lanes(struct gn_options *o, uint64_t connections, char *why)
+{
+    if (connections < 1 || connections > GN_LANES_MAX + 1) {
+        snprintf(why, GN_WHY_BYTES, "must be from 1 to %d, or auto", GN_LANES_MAX + 1);
+        return -EINVAL;
+    }
+    o->connections = (unsigned)connections;
+    return 0;
+}
+
+static int set_lanes(struct gn_options *o, const char *value, char *why)
+{
+    if (!strcmp(value, "auto")) {
+        o->connections = 0;
+        return 0;
+    }
+    char *end;
+    long n = strtol(value, &end, 10);
+    return gn_options_set_lanes(o, *end || n < 0 ? 0 : (uint64_t)n, why);
+}
+
 int gn_options_set_timeout(struct gn_options *o, uint64_t ns, char *why)
 {
     uint64_t ms = ns / 1000000;
@@ -183,6 +204,7 @@ static const struct {
     {"opt", "GENIE_OPT", set_opt},          {"trace", "GENIE_TRACE", set_trace},
     {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},
     {"ring", "GENIE_RING", set_ring},       {"timeout", "GENIE_TIMEOUT", set_timeout},
+    {"lanes", "GENIE_LANES", set_lanes},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -18,6 +18,7 @@
     X(URING, "uring")     /* io_uring instead of plain sockets */                                           \
     X(THREADS, "threads") /* a sender and a receiver thread of the session's own */                         \
     X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
+    X(LANES, "lanes")     /* further connections for large payload */                                       \
     X(LZ4, "lz4")         /* large payload goes packed where that pays */                                             \
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */ \
@@ -40,7 +41,7 @@ enum gn_opt {
 
 // What the embedded profile leaves off: threads, memory shared with a server on this machine (which is no heap, but no less memory), and
 // packing, whose buffers hold a whole piece of payload each.
-#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LZ4)
+#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4)
 
 enum {
     GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107
@@ -68,6 +69,7 @@ struct gn_options {
     char log_path[PATH_MAX]; // empty: stderr
     uint64_t ring_bytes, receive_bytes;
     int connect_timeout_ms;
+    unsigned connections; // of a session in all; 0: as the network needs
 };
 
 extern struct gn_options gn_options; // constant once gn_options_load has returned 0
@@ -80,6 +82,7 @@ int gn_options_set(struct gn_options *options, const char *name, const char *val
 
 // The same for values that are numbers already.
 int gn_options_set_ring(struct gn_options *options, uint64_t bytes, char *why);
+int gn_options_set_lanes(struct gn_options *options, uint64_t connections, char *why);
 int gn_options_set_timeout(struct gn_options *options, uint64_t ns, char *why);
 
 // The defaults, then the file (path, or NULL for none), then the environment as `get` gives it. 0 or -EINVAL

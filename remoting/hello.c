@@ -116,6 +116,8 @@ int gn_welcome_encode(void *buffer, size_t buffer_bytes, const struct gn_welcome
     gn_put_u64(&c, welcome->window_bytes);
     gn_put_u64(&c, welcome->chunk_bytes);
     gn_put_u64(&c, welcome->shm_bytes);
+    gn_put_u64(&c, welcome->lanes);
+    gn_put_bytes(&c, welcome->lane_key, sizeof welcome->lane_key);
     put_text(&c, welcome->text, sizeof welcome->text);
     gn_put_u64(&c, welcome->device_count);
     for (uint32_t i = 0; i < welcome->device_count; i++)
@@ -136,6 +138,8 @@ int gn_welcome_decode(const void *body, size_t body_bytes, struct gn_welcome *we
     welcome->window_bytes = gn_get_u64(&c);
     welcome->chunk_bytes = gn_get_u64(&c);
     welcome->shm_bytes = gn_get_u64(&c);
+    welcome->lanes = gn_get_u64(&c);
+    get_field(&c, welcome->lane_key, sizeof welcome->lane_key);
     get_text(&c, welcome->text, sizeof welcome->text);
     uint64_t count = gn_get_u64(&c);
     if (count > GN_DEVICES_MAX)
@@ -145,6 +149,8 @@ int gn_welcome_decode(const void *body, size_t body_bytes, struct gn_welcome *we
         memset(&devices[i], 0, sizeof devices[i]);
         get_device(&c, &devices[i]);
     }
+    if (welcome->lanes > GN_LANES_MAX)
+        return -EBADMSG;
     bool sane = welcome->status || (welcome->chunk_bytes >= 4096 && welcome->chunk_bytes <= GN_PAYLOAD_BYTES_MAX &&
                                     welcome->window_bytes >= welcome->chunk_bytes);
     return c.bad || c.at != c.end || !sane ? -EBADMSG : 0;

@@ -7,6 +7,7 @@
 
 #include "core/cursor.h"
 #include "remoting/cuda_types.h"
+#include "remoting/lane.h"
 
 enum {
     GN_HELLO_BYTES_MAX = 4 << 10,         // a request: names and a token
@@ -20,6 +21,7 @@ enum {
 enum gn_wants { // what a client can do beyond the protocol, and the server may grant; unknown bits are ignored
     GN_WANTS_SHM = 1, // to go on through shared memory (remoting/link_shm.h)
     GN_WANTS_PACKED = 2, // GN_MESSAGE_PACKED, where that pays
+    GN_WANTS_LANES = 4,  // to open further connections for large payload (remoting/lane.h)
 };
 
 struct gn_hello {
@@ -51,6 +53,8 @@ struct gn_welcome {
     uint64_t window_bytes;   // payload in large slots that may be under way; a multiple of chunk_bytes
     uint64_t chunk_bytes;    // payload of one frame, the size of a large slot
     uint64_t shm_bytes;      // not 0: the descriptor of shared memory with two rings of this size is beside the first byte; the client answers
+    uint64_t lanes;          // lanes that the client may open, 0 to GN_LANES_MAX, showing the key
+    uint8_t lane_key[GN_LANE_KEY_BYTES];
     char text[GN_NAME_BYTES];
     uint32_t device_count;
     struct gn_device_snapshot *devices; // GN_DEVICES_MAX of the caller's

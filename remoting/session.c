@@ -98,6 +98,9 @@ fail:
 static void tell_over(struct gn_session *s)
 {
     s->link->ops->shut(s->link);
+    struct gn_lanes *lanes = atomic_load(&s->lanes);
+    if (lanes)
+        gn_lanes_shut(lanes);
     session_fail_senders(s);
     gn_lock_take(&s->receive_lock);
     for (struct waiter *w = s->waiters; w; w = w->next) {
@@ -139,6 +142,8 @@ const char *gn_session_over(const struct gn_session *s)
     return atomic_load_explicit(&s->over, memory_order_acquire) ? s->why : NULL;
 }
 
+void gn_session_use_lanes(struct gn_session *s, struct gn_lanes *lanes) { atomic_store_explicit(&s->lanes, lanes, memory_order_release); }
+
 void gn_session_close(struct gn_session *s)
 {
     atomic_store(&s->stopping, true);
@@ -150,6 +155,8 @@ void gn_session_close(struct gn_session *s)
     }
     if (s->sender_fd >= 0)
         close(s->sender_fd);
+    if (s->lanes)
+        gn_lanes_close(s->lanes);
     s->link->ops->close(s->link);
     gn_link_free(s->link);
     for (struct control *c = s->controls, *next; c; c = next) {
@@ -170,6 +177,8 @@ void gn_session_forked(struct gn_session *s)
 {
     if (s->sender_fd >= 0)
         close(s->sender_fd);
+    if (s->lanes)
+        gn_lanes_abandon(s->lanes);
     s->link->ops->abandon(s->link);
 }
 
@@ -179,6 +188,10 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     gn_lock_take(&s->receive_lock);
     *counts = s->counts;
     counts->link = s->link->ops->name;
+    struct gn_lanes *lanes = atomic_load(&s->lanes);
+    counts->lanes = lanes ? gn_lanes_ready(lanes) : 0;
+    counts->lane_sends = atomic_load_explicit(&s->lane_sends, memory_order_relaxed);
+    counts->payload_bytes_sent += atomic_load_explicit(&s->lane_bytes, memory_order_relaxed);
     counts->looks = atomic_load_explicit(&s->spin.looks, memory_order_relaxed);
     counts->look_hits = atomic_load_explicit(&s->spin.hits, memory_order_relaxed);
     counts->marks = s->marks_heard;

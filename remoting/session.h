@@ -14,6 +14,7 @@
 #include "remoting/link.h"
 
 struct gn_session;
+struct gn_lanes; // remoting/lane.h
 
 // Host memory of a copy: rows of width bytes, pitch apart; slices, slice apart. A plain range is one row.
 struct gn_box {
@@ -45,6 +46,8 @@ struct gn_session_config {
 // Takes a link on which hello and welcome have been exchanged. 0 or -errno.
 int gn_session_open(struct gn_session **session, struct gn_link *link, const struct gn_session_config *config,
                     const struct gn_welcome *welcome);
+// Large payload goes over these lanes from now on; they are the session's.
+void gn_session_use_lanes(struct gn_session *session, struct gn_lanes *lanes);
 void gn_session_close(struct gn_session *session); // ends its threads and frees it; no call may be under way
 void gn_session_forked(struct gn_session *session); // in a forked child: closes descriptors, touches nothing else
 
@@ -106,6 +109,7 @@ struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups, marks;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
+    uint64_t lanes, lane_sends; // lanes that are open, and payloads that went over them
     uint64_t direct_sends;    // by callers, each of their command, over a link where that is a copy
     uint64_t lone_sends;      // of a command that nothing had been sent shortly before; these and the next two: by the thread that posted
     uint64_t flush_sends;     // because much was pending

@@ -14,6 +14,7 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "core/ring.h"
+#include "remoting/lane.h"
 #include "remoting/pack.h"
 #include "remoting/lock.h"
 #include "remoting/session.h"
@@ -128,6 +129,8 @@ struct gn_session {
     pthread_t sender_thread, receiver_thread;
     bool has_threads;
     _Atomic bool stopping;
+    struct gn_lanes *_Atomic lanes; // or NULL
+    _Atomic uint64_t lane_sends, lane_bytes;
     struct gn_session_counts counts; // under send_lock, round_trips under receive_lock
     _Atomic uint64_t receives, command_bytes_received, payload_bytes_received; // by the receiver
 };

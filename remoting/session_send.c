@@ -390,6 +390,7 @@ struct posting {
     struct waiter *reply;   // or NULL
     uint64_t transfer;      // of a read, or 0
     uint64_t end;           // out: the position after it
+    unsigned lane;          // that the payload goes over, or 0: behind the command
 };
 
 static const size_t scope_bytes = sizeof(struct gn_command) + 8;
@@ -427,7 +428,7 @@ static int enqueue(struct gn_session *s, struct posting *p)
     struct gn_command head = {
         .size_bytes = (uint32_t)frame,
         .op = (uint16_t)p->op,
-        .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) | (p->packed ? GN_COMMAND_PACKED : 0) |
+        .flags = (uint16_t)((codec->payload ? GN_COMMAND_PAYLOAD : 0) | (p->packed ? GN_COMMAND_PACKED : 0) | p->lane << GN_COMMAND_LANE_SHIFT |
                             (p->reply && gn_api[p->op].class == GN_POSTED ? GN_COMMAND_CONFIRM : 0)),
     };
     memcpy(place, &head, sizeof head);
@@ -449,8 +450,9 @@ static int enqueue(struct gn_session *s, struct posting *p)
     s->counts.commands++;
     gn_ring_commit(&s->ring, (size_t)(place - begin));
     p->end = s->ring.head;
-    if (p->payload_bytes && !small) {
+    if (p->payload_bytes && !small)
         s->large_used++;
+    if (p->payload_bytes && !small && !p->lane) {
         s->extents[(s->extent_first + s->extent_count++) % EXTENTS_MAX] = (struct extent){
             .position = s->ring.head, .data = p->payload, .size_bytes = p->payload_bytes, .done = p->sent};
     }
@@ -593,6 +595,32 @@ static void wait_until_sent(struct gn_session *s, const struct posting *p)
     }
 }
 
+// Over a lane, where there are some; false: none is open, or this payload is not for one. The lane stays this thread's until its piece is in the socket, so the pieces are in the order of their commands.
+static bool post_over_lane(struct gn_session *s, struct posting *p, int *result)
+{
+    struct gn_lanes *lanes = atomic_load_explicit(&s->lanes, memory_order_acquire);
+    int cancel, error; // a thread that were cancelled in a socket call would take the lane with it
+    if (!lanes || p->payload_bytes < GN_LANE_BYTES_MIN || s->config.confirm_posts)
+        return false;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    p->lane = gn_lanes_take(lanes);
+    if (!p->lane) {
+        pthread_setcancelstate(cancel, NULL);
+        return false;
+    }
+    error = enqueue(s, p);
+    if (!error && (error = gn_lanes_send(lanes, p->lane, p->payload, p->payload_bytes)))
+        session_fail(s, "sending over a lane failed: %s", strerror(-error));
+    if (!error) {
+        atomic_fetch_add_explicit(&s->lane_sends, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->lane_bytes, p->payload_bytes, memory_order_relaxed);
+    }
+    gn_lanes_give(lanes, p->lane);
+    pthread_setcancelstate(cancel, NULL);
+    *result = error ? -ENOTCONN : 0;
+    return true;
+}
+
 int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op, void *args, const void *data,
                             size_t size_bytes, int32_t *code)
 {
@@ -601,8 +629,10 @@ int gn_session_post_payload(struct gn_session *s, uint64_t context, unsigned op,
     *code = 0;
     if (size_bytes > s->chunk_bytes)
         return -EMSGSIZE;
-    void *packed = pack(s, &p);
     int error;
+    if (post_over_lane(s, &p, &error))
+        return error;
+    void *packed = pack(s, &p);
     if (s->config.confirm_posts) {
         error = post_confirmed(s, &p, code);
     } else {

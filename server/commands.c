@@ -17,6 +17,7 @@
 #include "remoting/spin.h"
 #include "server/gate.h"
 #include "server/host.h"
+#include "server/lanes.h"
 #include "server/log.h"
 #include "server/marks.h"
 #include "server/output.h"
@@ -28,7 +29,8 @@ enum {
     BUFFER_BYTES = 256 << 10,     // holds any frame, and a burst of launches in one system call
     PAYLOAD_BODY_BYTES_MAX = 128, // the body of a command with payload: numbers only
     PADDING_BYTES_MAX = GN_COMMAND_BYTES_MAX + GN_SMALL_PAYLOAD_BYTES + 16, // a command with payload behind a scope command
-    FLAGS_KNOWN = GN_COMMAND_PAYLOAD | GN_COMMAND_CONTROL | GN_COMMAND_CONFIRM | GN_COMMAND_PACKED,
+    LANE_FLAGS = 15 << GN_COMMAND_LANE_SHIFT,
+    FLAGS_KNOWN = GN_COMMAND_PAYLOAD | GN_COMMAND_CONTROL | GN_COMMAND_CONFIRM | GN_COMMAND_PACKED | LANE_FLAGS,
 };
 
 struct frame {
@@ -99,6 +101,8 @@ static int fail(struct gn_commands *l, int result, const char *error)
     gn_staging_stop(l->worker->staging);
     return result ? result : -ECONNRESET;
 }
+
+void gn_commands_end(struct gn_worker *w, int result, const char *why) { fail(w->commands, result, why); }
 
 // --- replies
 
@@ -388,6 +392,18 @@ static int read_packed(struct gn_commands *l, struct frame *f, size_t size_bytes
     return 0;
 }
 
+// Takes the payload of a command from its lane, where it lies in a slot already or soon will.
+static int lane_payload(struct gn_commands *l, struct frame *f, unsigned lane, size_t size_bytes, bool packed)
+{
+    int slot = packed ? -EPROTO : gn_lanes_in_take(l->worker->lanes, lane, size_bytes);
+    if (slot < 0)
+        return slot == -EPROTO ? fail(l, -EPROTO, "a command whose payload is not what its lane brings") : fail(l, 0, "a lane has gone");
+    f->payload = (struct gn_payload){.slot = slot, .data = gn_staging_data(l->worker->staging, slot), .size_bytes = size_bytes};
+    f->end = l->position;
+    count(&l->worker->status->payload_in_bytes, size_bytes);
+    return 0;
+}
+
 // Reads the payload of a command into a slot of the staging.
 static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX])
 {
@@ -395,7 +411,7 @@ static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_
     f->payload = (struct gn_payload){.slot = -1};
     bool expected = gn_codecs[f->head.op].payload;
     size_t body_bytes = f->head.size_bytes - sizeof f->head;
-    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (!expected && f->head.flags & GN_COMMAND_PACKED) || (expected && (body_bytes < 8 || body_bytes > PAYLOAD_BODY_BYTES_MAX)))
+    if (expected != !!(f->head.flags & GN_COMMAND_PAYLOAD) || (!expected && f->head.flags & (GN_COMMAND_PACKED | LANE_FLAGS)) || (expected && (body_bytes < 8 || body_bytes > PAYLOAD_BODY_BYTES_MAX)))
         return fail(l, -EPROTO, "a command with payload where none belongs, or without");
     if (!expected)
         return 0;
@@ -405,6 +421,9 @@ static int command_payload(struct gn_commands *l, struct frame *f, uint8_t body_
     if (!size || size > l->worker->limits.chunk_bytes)
         return fail(l, -EPROTO, "payload of no bytes, or of more than was agreed");
     bool packed = f->head.flags & GN_COMMAND_PACKED, small = size <= GN_SMALL_PAYLOAD_BYTES && !packed;
+    unsigned lane = f->head.flags >> GN_COMMAND_LANE_SHIFT;
+    if (lane)
+        return lane_payload(l, f, lane, size, packed);
     f->payload.slot = gn_staging_take(l->worker->staging, small ? GN_SLOT_SMALL : GN_SLOT_LARGE);
     if (f->payload.slot < 0)
         return fail(l, -EPROTO, "more payload than the window allows");
@@ -534,7 +553,7 @@ static int read_one(struct gn_commands *l)
     if (f.head.flags & ~FLAGS_KNOWN)
         return fail(l, -EPROTO, "a frame with unknown flags");
     if (f.head.flags & GN_COMMAND_CONTROL)
-        return control(l, &f);
+        return f.head.flags & LANE_FLAGS ? fail(l, -EPROTO, "a control frame on a lane") : control(l, &f);
     l->position += f.head.size_bytes;
     f.end = l->position;
     if (l->position - atomic_load_explicit(&l->taken, memory_order_relaxed) > l->ring_bytes)

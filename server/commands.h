@@ -22,6 +22,9 @@ void gn_commands_close(struct gn_commands *commands); // when nothing replies an
 // From a handler: what follows may block. Another thread reads from now on, until this command is done.
 void gn_commands_aside(struct gn_worker *w);
 
+// The session is over: `result` 0 for the client's going, -EPROTO for a violation of its. From any thread that is not the reader's.
+void gn_commands_end(struct gn_worker *w, int result, const char *why);
+
 // Whether this thread, which runs a command, also reads them: it does not when the command runs aside.
 bool gn_commands_reading(const struct gn_worker *w);
 

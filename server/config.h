@@ -32,6 +32,7 @@ struct gn_server_config {
     char token[GN_TOKEN_BYTES]; // what token_file holds; empty: none is asked for
     bool insecure;              // other than loopback addresses without a token
     bool io_uring;
+    uint32_t lanes;     // further connections of one session
     uint64_t shm_bytes; // of a ring of shared memory, for clients over Unix sockets; 0: none
     uint32_t shutdown_s, hello_s;
     uint32_t spare_workers;

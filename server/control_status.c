@@ -52,6 +52,7 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
             (double)(now_ms - s->since_ms) / 1000.0,
             atomic_load_explicit(&t->ready, memory_order_relaxed) ? "true" : "false",
             s->kill_at_ms ? "true" : "false");
+    fprintf(f, ", \"lanes\": %u", atomic_load_explicit(&t->lanes, memory_order_relaxed));
     fprintf(f, ", \"transport\": ");
     put_string(f, atomic_load_explicit(&t->ready, memory_order_acquire) ? t->transport : "");
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)

@@ -43,6 +43,7 @@ struct gn_served {
     int64_t kill_at_ms; // 0: not yet
     bool killed;
     bool again; // it has its second worker
+    uint32_t lanes_joined; // bit n: lane n; each joins once
     struct gn_served *next;
 };
 
@@ -106,6 +107,8 @@ void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const cha
 // Takes the connection over. 0 or -errno: then it is still the caller's.
 int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version,
                   const char *peer);
+// A connection shows a session's key: its worker gets it as a lane. 0 or -errno; the descriptor stays the caller's too.
+int gn_served_join(struct gn_front *front, const struct gn_lane_hello *hello, int fd);
 unsigned gn_served_of_peer(const struct gn_front *front, const char *peer);
 void gn_served_reap(struct gn_front *front);
 void gn_served_expire(struct gn_front *front, int64_t now_ms);

@@ -114,6 +114,21 @@ static void admit(struct gn_half_open *h)
     drop(h, true);
 }
 
+// The connection is to be a lane of a session that there is. Who has not the key learns nothing more than that.
+static void join(struct gn_half_open *h)
+{
+    struct gn_lane_hello hello;
+    int fd = h->watch.fd;
+    gn_lane_hello_decode(h->bytes, &hello);
+    int error = gn_served_join(h->front, &hello, fd);
+    if (error) {
+        give_up(h, error == -EACCES ? "a lane without the key of a session" : "a lane that its session does not have, or has already");
+        return;
+    }
+    drop(h, false);
+    close(fd); // the worker has it
+}
+
 static void ready(struct gn_watch *watch, short events)
 {
     struct gn_half_open *h = (struct gn_half_open *)watch;
@@ -135,8 +150,12 @@ static void ready(struct gn_watch *watch, short events)
         if (h->got_bytes < h->want_bytes)
             continue;
         if (h->want_bytes > GN_PREFIX_BYTES) {
-            admit(h);
+            (gn_lane_prefix(h->bytes) ? join : admit)(h);
             return;
+        }
+        if (gn_lane_prefix(h->bytes)) {
+            h->want_bytes = GN_LANE_HELLO_BYTES;
+            continue;
         }
         int64_t more = gn_prefix_decode(h->bytes, GN_HELLO_BYTES_MAX);
         if (more <= 0) {

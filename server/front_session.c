@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +49,28 @@ static int take_worker(struct gn_front *front, struct gn_child *child)
     return 0;
 }
 
+static int getrandom_all(uint8_t key[GN_LANE_KEY_BYTES])
+{
+    return getrandom(key, GN_LANE_KEY_BYTES, 0) == GN_LANE_KEY_BYTES ? 0 : -EIO;
+}
+
+int gn_served_join(struct gn_front *front, const struct gn_lane_hello *hello, int fd)
+{
+    static const uint8_t nobody[GN_LANE_KEY_BYTES];
+    struct gn_served *s = front->sessions;
+    while (s && s->start.session != hello->session)
+        s = s->next;
+    if (!gn_lane_key_right(s ? s->start.lane_key : nobody, hello->key) || !s || !s->start.lanes)
+        return -EACCES;
+    if (!hello->lane || hello->lane > s->start.lanes || s->lanes_joined >> hello->lane & 1 || s->killed)
+        return -EEXIST;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); // for the worker, who shares this setting
+    int error = gn_spawn_give_lane(&s->child, hello->lane, fd);
+    if (!error)
+        s->lanes_joined |= 1u << hello->lane;
+    return error;
+}
+
 int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, uint32_t version,
                   const char *peer)
 {
@@ -64,6 +87,7 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     s->start.version = version;
     s->start.plain = !front->config->io_uring;
     s->start.shm_bytes = front->config->shm_bytes;
+    s->start.lanes = hello->wants & GN_WANTS_LANES && !getrandom_all(s->start.lane_key) ? front->config->lanes : 0;
     s->start.log_level = front->config->log;
     snprintf(s->start.peer, sizeof s->start.peer, "%s", peer);
     snprintf(s->start.driver, sizeof s->start.driver, "%s", front->config->driver);

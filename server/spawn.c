@@ -98,6 +98,14 @@ int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, 
     return error;
 }
 
+int gn_spawn_give_lane(const struct gn_child *child, uint32_t lane, int lane_fd)
+{
+    const struct gn_lane_handover message = {.magic = GN_LANE_HANDOVER, .lane = lane};
+    fcntl(child->front_fd, F_SETFL, fcntl(child->front_fd, F_GETFL) | O_NONBLOCK); // a worker that does not listen must not hold us up
+    ssize_t n = gn_pass_send(child->front_fd, &message, sizeof message, &lane_fd, 1);
+    return n < 0 ? (int)n : 0;
+}
+
 static struct session_page *page_of(const struct gn_child *child)
 {
     return (struct session_page *)((char *)child->status - offsetof(struct session_page, status));

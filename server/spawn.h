@@ -26,15 +26,22 @@ struct gn_session_start { // what a session begins with
     uint32_t session; // its number at this server, from 1
     uint32_t version; // of the protocol, chosen
     bool plain;       // no io_uring
+    uint32_t lanes;     // that the client may open; 0: none
+    uint8_t lane_key[GN_LANE_KEY_BYTES];
     uint64_t shm_bytes; // of a ring of shared memory, for clients on this machine; 0: none
     enum gn_log_level log_level;
     char peer[GN_PEER_BYTES];   // "127.0.0.1" or "uid 1000"
     char driver[GN_PATH_BYTES]; // path of the driver library, or its SONAME
 };
 
+enum { GN_LANE_HANDOVER = 0x4e4c4e47 }; // "GNLN"
+struct gn_lane_handover { // from the front door, with the lane's socket
+    uint32_t magic, lane;
+};
+
 struct gn_worker_start { // what gn_worker_main gets
     int fd;              // the client's socket, close-on-exec; the worker's to close
-    int front_fd;        // readable (end of file) when the front door is gone; nothing is said on it
+    int front_fd;        // brings lanes (struct gn_lane_handover); end of file when the front door is gone
     const struct gn_session_start *session; // a copy of its own, so that nobody changes it meanwhile
     struct gn_status *status;               // shared with the front door
 };
@@ -69,6 +76,8 @@ struct gn_child { // a worker's process
 int gn_spawn(struct gn_child *child, const char *driver, bool init);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
+// Gives it a lane of its session. 0 or -errno; the descriptor stays the caller's too.
+int gn_spawn_give_lane(const struct gn_child *child, uint32_t lane, int lane_fd);
 // Whether it has received its session: if it died before, another may serve the same client.
 bool gn_spawn_taken(const struct gn_child *child);
 // Forgets a child that was reaped: closes and unmaps.

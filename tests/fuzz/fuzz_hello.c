@@ -8,6 +8,7 @@
 
 #include "core/frame.h"
 #include "remoting/hello.h"
+#include "remoting/lane.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,10 +50,23 @@ static void welcome(const uint8_t *body, size_t size)
     require(!memcmp(&w, &again, sizeof w));
 }
 
+static void lane(const uint8_t *bytes)
+{
+    struct gn_lane_hello h;
+    uint8_t again[GN_LANE_HELLO_BYTES];
+    gn_lane_hello_decode(bytes, &h);
+    gn_lane_hello_encode(again, &h);
+    require(gn_lane_prefix(again) && !memcmp(again + GN_PREFIX_BYTES, bytes + GN_PREFIX_BYTES, GN_LANE_HELLO_BYTES - GN_PREFIX_BYTES));
+    require(gn_lane_prefix(bytes) == !memcmp(again, bytes, GN_PREFIX_BYTES));
+    require(gn_lane_key_right(h.key, bytes + GN_LANE_HELLO_BYTES - GN_LANE_KEY_BYTES));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
+    if (size > GN_LANE_HELLO_BYTES)
+        lane(data + 1);
     if (data[0] & 2 && size > GN_PREFIX_BYTES) { // as it comes from a socket
         size_t most = data[0] & 1 ? GN_WELCOME_BYTES_MAX : GN_HELLO_BYTES_MAX;
         int64_t n = gn_prefix_decode(data + 1, most);

@@ -91,6 +91,11 @@ bool gn_session_host_pending(struct gn_session *s)
     return false;
 }
 void gn_session_host_expected(struct gn_session *s) { (void)s; }
+void gn_session_use_lanes(struct gn_session *session, struct gn_lanes *lanes)
+{
+    (void)session;
+    (void)lanes;
+}
 int gn_session_host_done(struct gn_session *s, uint64_t token)
 {
     (void)s, (void)token;

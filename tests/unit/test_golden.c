@@ -94,8 +94,8 @@ static void hello(void **state)
 {
     (void)state;
     uint8_t bytes[GN_HELLO_BYTES_MAX];
-    struct gn_hello h = {.version_low = 2,
-                         .version_high = 2,
+    struct gn_hello h = {.version_low = 3,
+                         .version_high = 3,
                          .wire_digest = 0x1122334455667788,
                          .ring_bytes = 1 << 20,
                          .process_id = 1234,
@@ -117,12 +117,14 @@ static void welcome(void **state)
     static uint8_t bytes[GN_WELCOME_BYTES_MAX];
     static struct gn_device_snapshot devices[DEVICE_MAX], seen[GN_DEVICES_MAX];
     struct gn_device_snapshot *d = &devices[0];
-    struct gn_welcome w = {.version = 2,
+    struct gn_welcome w = {.version = 3,
                            .driver_version = 13000,
                            .worker_id = 7,
                            .window_bytes = 32 << 20,
                            .chunk_bytes = 512 << 10,
                            .shm_bytes = 2 << 20,
+                           .lanes = 7,
+                           .lane_key = "0123456789abcdef",
                            .device_count = 1,
                            .devices = devices},
                       back = {.devices = seen};
@@ -151,7 +153,7 @@ static void refusal(void **state)
     (void)state;
     uint8_t bytes[512];
     static struct gn_device_snapshot seen[GN_DEVICES_MAX];
-    struct gn_welcome w = {.status = 800, .version = 2, .text = "token please.."}, back = {.devices = seen};
+    struct gn_welcome w = {.status = 800, .version = 3, .text = "token please.."}, back = {.devices = seen};
     int n = gn_welcome_encode(bytes, sizeof bytes, &w);
     assert_true(n > 0);
     same("refusal", bytes, (size_t)n);

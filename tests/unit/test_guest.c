@@ -240,7 +240,7 @@ static void strangers(void **state)
     welcome =
         (struct gn_welcome){.version = GN_WIRE_VERSION + 1, .chunk_bytes = 1 << 16, .window_bytes = 1 << 20};
     size = gn_welcome_encode(buffer, sizeof buffer, &welcome);
-    against(buffer, (size_t)size, "version 3");
+    against(buffer, (size_t)size, "version 4");
 }
 
 static int no_local_driver(void)

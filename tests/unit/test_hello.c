@@ -48,6 +48,8 @@ static struct gn_welcome a_welcome(uint32_t count)
                                .window_bytes = 1 << 20,
                                .chunk_bytes = 64 << 10,
                                .shm_bytes = UINT64_MAX,
+                               .lanes = GN_LANES_MAX,
+                               .lane_key = "fedcba9876543210",
                                .device_count = count,
                                .devices = devices};
 }

@@ -74,6 +74,10 @@ static void good_values(void **state)
     assert_int_equal(gn_options_set(&o, "ring", "256MiB", why), 0);
     assert_int_equal(gn_options_set(&o, "ring", "131072", why), 0);
     assert_int_equal(o.ring_bytes, 131072);
+    assert_int_equal(gn_options_set(&o, "lanes", "8", why), 0);
+    assert_int_equal(o.connections, 8);
+    assert_int_equal(gn_options_set(&o, "lanes", "auto", why), 0);
+    assert_int_equal(o.connections, 0);
     assert_int_equal(gn_options_set(&o, "timeout", "1500ms", why), 0);
     assert_int_equal(o.connect_timeout_ms, 1500);
     assert_int_equal(gn_options_set(&o, "timeout", "0.5", why), 0);
@@ -104,6 +108,10 @@ static void bad_values(void **state)
         {"ring", ""},
         {"ring", "-65536"},
         {"ring", "64 KB"},
+        {"lanes", "0"},
+        {"lanes", "9"},
+        {"lanes", "-1"},
+        {"lanes", "4x"},
         {"timeout", "0"},
         {"timeout", "0.1ms"},
         {"timeout", "2h"},

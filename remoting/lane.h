@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lanes: further connections of a session that carry large payload, where one stream does not fill the network.
+//
+// Commands stay on the first connection, in their order; a command with payload says on which lane that comes. A lane is a queue: its pieces lie
+// on it in the order of their commands. The client opens lanes beside the session, so they delay nothing, and fills whichever has least to send.
+#ifndef GN_REMOTING_LANE_H
+#define GN_REMOTING_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GN_LANES_MAX = 7,               // beside the first connection: more do not help, and each is a thread at the server
+    GN_LANE_KEY_BYTES = 16,
+    GN_LANE_BYTES_MIN = 64 << 10,   // smaller payload stays with its command
+    GN_LANE_HELLO_BYTES = 40,       // with its prefix
+};
+
+#define GN_LANE_MAGIC 0x0031304e4c4e4547ull // in memory: "GENLN01", NUL
+
+struct gn_lane_hello { // u64 magic, u64 bytes that follow, u32 session, u32 lane, the key
+    uint32_t session, lane; // lane: from 1
+    uint8_t key[GN_LANE_KEY_BYTES];
+};
+void gn_lane_hello_encode(uint8_t to[GN_LANE_HELLO_BYTES], const struct gn_lane_hello *hello);
+// Whether a prefix is that of a lane; then what follows it is as long as it must be.
+bool gn_lane_prefix(const void *prefix);
+void gn_lane_hello_decode(const uint8_t from[GN_LANE_HELLO_BYTES], struct gn_lane_hello *hello);
+bool gn_lane_key_right(const uint8_t *key, const uint8_t *given); // in the same time whatever differs
+
+struct gn_lane_piece { // in front of each piece of payload; its bytes follow, and zeros up to 8
+    uint32_t size_bytes;
+    uint32_t number; // of the lane's pieces, from 0
+};
+
+// --- the client's lanes
+struct gn_lanes;
+
+// Begins to open `count` of them; a thread does that. 0 or -errno.
+int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, uint32_t session, const uint8_t *key, unsigned count);
+// The lane that has least to send, as its number, or 0 when none is open yet; it is the caller's until given back.
+unsigned gn_lanes_take(struct gn_lanes *lanes);
+int gn_lanes_send(struct gn_lanes *lanes, unsigned lane, const void *data, size_t size_bytes); // 0 or -errno
+void gn_lanes_give(struct gn_lanes *lanes, unsigned lane);
+unsigned gn_lanes_ready(const struct gn_lanes *lanes);
+void gn_lanes_shut(struct gn_lanes *lanes);    // every send fails from now on; from any thread
+void gn_lanes_close(struct gn_lanes *lanes);   // frees it; nobody may be sending
+void gn_lanes_abandon(struct gn_lanes *lanes); // in a forked child: closes the descriptors
+
+#endif

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Are results the same when large payload comes over further connections? Programs that look at order and sizes run with lanes, over a network
+# that is slow and cuts everything to pieces too; the statistics say whether lanes were used, and where they must not be.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+stats=$lib_scratch/stats.json
+[ "$variant" = release ] || export E2E_TRIES=8
+config() { printf '[server]\nlog = "warn"\n[limits]\n%s\n' "$1" >"$lib_scratch/server.toml"; }
+
+# used NAME PROGRAM...: as locally, with lanes.  unused: as locally, without.
+used() {
+    GENIE_STATS=$stats same 120 "$@" || return 1
+    grep -E '"lane' "$stats"
+    [ "$(stat_of "$stats" lanes)" -gt 0 ] && [ "$(stat_of "$stats" lane_sends)" -gt 0 ]
+}
+unused() {
+    GENIE_STATS=$stats same 120 "$@" || return 1
+    grep -E '"lane' "$stats"
+    [ "$(stat_of "$stats" lanes)" -eq 0 ] && [ "$(stat_of "$stats" lane_sends)" -eq 0 ]
+}
+
+serve 127.0.0.1:0
+export GENIE_LANES=4
+check "sizes over four connections" used sizes "$b/tests/e2e/sizes"
+check "order over four connections" same 120 order "$b/tests/e2e/order"
+check "waits over four connections" same 240 waits "$b/tests/e2e/waits"
+check "a lost context with lanes" same 120 errors "$b/tests/e2e/errors"
+check "a program that forks" same 120 forks "$b/tests/e2e/forks"
+GENIE_LANES=8 check "sizes over eight connections" used eight "$b/tests/e2e/sizes"
+GENIE_LANES=1 check "GENIE_LANES=1: none" unused one "$b/tests/e2e/sizes"
+GENIE_OPT=-lanes check "-lanes: none" unused off "$b/tests/e2e/sizes"
+GENIE_OPT=-threads check "-threads: none" unused threads "$b/tests/e2e/sizes"
+GENIE_LANES=auto check "by itself: none over loopback" unused auto "$b/tests/e2e/sizes"
+
+through_relay() { # NAME ADDRESS RELAY-OPTION...
+    local name=$1 address=$2 relay tries result
+    shift 2
+    "$b/genie-relay" --listen "unix:$lib_scratch/$name.relay" --server "$address" "$@" >"$lib_scratch/relay.log" 2>&1 &
+    relay=$!
+    for ((tries = 100; tries > 0; tries--)); do
+        [ -S "$lib_scratch/$name.relay" ] && break
+        sleep 0.05
+    done
+    GENIE_SERVER=unix:$lib_scratch/$name.relay used "$name" "$b/tests/e2e/sizes"
+    result=$?
+    kill "$relay"
+    wait "$relay" 2>/dev/null
+    return $result
+}
+if [ -x "$b/genie-relay" ]; then
+    E2E_TRIES=6 check "sizes over connections that are slow" through_relay slow "$GENIE_SERVER" --rtt-us 4000 --gbit 2
+    E2E_TRIES=6 check "sizes over connections that cut everything up" through_relay cut "$GENIE_SERVER" --pieces 3001 --seed 5
+else
+    skip "sizes over connections that are slow" "no genie-relay in this variant"
+fi
+stop_server "$server_pid"
+
+config 'chunk = "64KiB"
+window = "256KiB"
+lanes = 2'
+serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
+GENIE_RING=64KiB check "two lanes, a small window and ring" used small "$b/tests/e2e/sizes"
+stop_server "$server_pid"
+config 'lanes = 0'
+serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
+check "lanes = 0 at the server: none" unused none "$b/tests/e2e/sizes"
+stop_server "$server_pid"
+serve "unix:$lib_scratch/shared"
+check "shared memory: none" unused shared "$b/tests/e2e/sizes"
+tap_end
