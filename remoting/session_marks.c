@@ -121,7 +121,7 @@ enum gn_mark_state gn_session_mark_look(struct gn_session *s, uint64_t mark)
     uint64_t generation = mark >> 16;
     if (p && p->out && p->generation == generation)
         state = p->heard == atomic_load_explicit(&s->heard, memory_order_acquire) ? GN_MARK_PENDING : GN_MARK_DOUBTFUL;
-    else if (p && p->generation > generation && p->generation - generation <= REMEMBERED)
+    else if (p && generation && p->generation > generation && p->generation - generation <= REMEMBERED)
         state = p->doubts >> (p->generation - generation - 1) & 1 ? GN_MARK_DOUBTFUL : GN_MARK_PASSED;
     pthread_mutex_unlock(&s->marks_lock);
     return state;

@@ -221,6 +221,46 @@ static void ask_pointer(void)
     printf("%zu bytes on device %d\n", bytes, ordinal);
 }
 
+static void poll_event(void)
+{
+    CU(cuEventRecord(event, stream));
+    while (cuEventQuery(event) == CUDA_ERROR_NOT_READY) {
+    }
+    CU(cuEventQuery(event));
+}
+
+static void wait_for_event(void)
+{
+    CU(cuEventRecord(event, stream));
+    CU(cuEventSynchronize(event));
+    CU(cuEventQuery(event));
+}
+
+static void poll_stream(void)
+{
+    CU(cuMemsetD32Async(words, 1, 100, stream));
+    while (cuStreamQuery(stream) == CUDA_ERROR_NOT_READY) {
+    }
+    CU(cuStreamQuery(stream));
+}
+
+static void wait_for_stream(void)
+{
+    CU(cuMemsetD32Async(words, 1, 100, stream));
+    CU(cuStreamSynchronize(stream));
+    CU(cuStreamQuery(stream));
+}
+
+static void ask_what_is_idle(void)
+{
+    CU(cuEventQuery(event));
+    CU(cuStreamQuery(stream));
+    CU(cuCtxSetCurrent(context));
+    CU(cuStreamQuery(stream));
+}
+
+static void make_event(void) { CU(cuEventCreate(&event, 0)); }
+
 static void synchronise(void) { CU(cuCtxSynchronize()); }
 
 static const struct {
@@ -255,6 +295,14 @@ static const struct {
     {"make streams", make_streams, 0},
     {"use an event", event_cycle, 0},
     {"ask for a pointer", ask_pointer, 0},
+    {"make an event", make_event, 0},
+    {"poll an event for the first time", poll_event, 1},
+    {"poll an event again", poll_event, 0},
+    {"poll an event once more", poll_event, 0},
+    {"wait for an event, ask for it", wait_for_event, 1},
+    {"poll a stream", poll_stream, 1},
+    {"wait for a stream, ask for it", wait_for_stream, 1},
+    {"ask for what is idle", ask_what_is_idle, 0},
     {"synchronise", synchronise, 1},
 };
 
@@ -274,6 +322,5 @@ int main(void)
             EXPECT(!"the round trips are as expected");
         }
     }
-    CU(cuEventCreate(&event, 0));
     return e2e_finish();
 }

@@ -74,6 +74,8 @@ static void post_some(const struct host_memory *m)
     struct gn_args_write_pull p = {.stream = 1, .width_bytes = 100, .rows = 4, .slices = 3};
     struct gn_args_host_function h = {.stream = 1, .token = 77};
     struct gn_args_write w = {.stream = 1, .width_bytes = 100, .rows = 1};
+    for (int i = 0; i < 3; i++) // marks that a message may tell of
+        gn_session_mark_open(session, gn_session_heard(session));
     gn_session_read_async(session, 0x101000000, &a, &flat, &code);
     gn_session_read_async(session, 0x101000000, &b, &rows, &code);
     gn_session_write_pull(session, 0x101000000, &p, &pinned, &code);
@@ -112,6 +114,8 @@ static void ask_some(const struct host_memory *m)
             gn_session_read(session, 0, &a, &box, &code, &latched);
             post_some(m);
         }
+        for (uint64_t mark = 0; mark < 8; mark++)
+            gn_session_mark_look(session, mark | (uint64_t)(1 + i % 2) << 16);
     }
 }
 

@@ -111,6 +111,7 @@ static void messages(void)
     const uint64_t first = 1ull << 32; // transfers: 0 flat, 1 rows, 2 pulled, then the read's
     begin("\4\0", 2);
     MESSAGE(NULL, .kind = GN_MESSAGE_ACK, .acked_bytes = 16);
+    MESSAGE(((uint64_t[]){2 | 1 << 16, 1 << 16}), .kind = GN_MESSAGE_MARK, .size_bytes = 16, .acked_bytes = 16);
     MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first, .value = 100, .size_bytes = 300, .acked_bytes = 88,
             .freed_small = 1);
     MESSAGE(data, .kind = GN_MESSAGE_DATA, .id = first + 1, .value = 150, .size_bytes = 1050,
