@@ -192,12 +192,14 @@ static CUresult within_host(const struct work *w)
 static CUresult look(const struct gn_copy *copy, const struct gn_end *end, enum gn_side side, uint64_t user,
                      bool *device, bool *pinned)
 {
+    bool write = end == &copy->to;
     uint64_t span_bytes;
     *device = *pinned = false;
     if (!end->address || gn_end_span(end, &copy->shape, &span_bytes))
         return CUDA_ERROR_INVALID_VALUE;
     switch (gn_memory_where(end->address, span_bytes, user)) {
     case GN_WHERE_DEVICE: *device = true; return CUDA_SUCCESS;
+    case GN_WHERE_READABLE: *device = true; return write ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
     case GN_WHERE_PINNED: *pinned = true; return CUDA_SUCCESS;
     case GN_WHERE_UNKNOWN: return side == GN_SIDE_DEVICE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
     default: return CUDA_ERROR_INVALID_VALUE;

@@ -106,28 +106,29 @@ static void note_user(struct gn_memory *m, uint64_t context)
     atomic_store_explicit(&m->users[GN_MEMORY_USERS_MAX - 1], context, memory_order_relaxed);
 }
 
-// With the lock: whether all of the range is device memory that can be touched in one piece. Mappings that lie side by side are one piece.
-static bool device_holds(uint64_t address, uint64_t size_bytes)
+// With the lock: how device memory may be touched in one piece there. Mappings that lie side by side are one piece.
+static enum gn_memory_where on_device(uint64_t address, uint64_t size_bytes)
 {
     const struct gn_memory *m = (const struct gn_memory *)gn_region_find(&device_map, address);
+    enum gn_memory_where where = GN_WHERE_DEVICE;
     uint64_t end = address + size_bytes;
     if (!m || m->kind != GN_MEMORY_MAPPED)
-        return gn_region_find_all(&device_map, address, size_bytes);
+        return gn_region_find_all(&device_map, address, size_bytes) ? GN_WHERE_DEVICE : GN_WHERE_UNKNOWN;
     for (; m && m->kind == GN_MEMORY_MAPPED && m->readable && end >= address;
          m = (const struct gn_memory *)gn_region_find(&device_map, address)) {
+        where = m->writable ? where : GN_WHERE_READABLE;
         address = m->region.start + m->region.size_bytes;
         if (address >= end)
-            return true;
+            return where;
     }
-    return false;
+    return GN_WHERE_UNKNOWN;
 }
 
 enum gn_memory_where gn_memory_where(uint64_t address, uint64_t size_bytes, uint64_t context)
 {
-    enum gn_memory_where where = GN_WHERE_UNKNOWN;
     pthread_rwlock_rdlock(&lock);
-    if (device_holds(address, size_bytes)) {
-        where = GN_WHERE_DEVICE;
+    enum gn_memory_where where = on_device(address, size_bytes);
+    if (where != GN_WHERE_UNKNOWN) {
     } else if (gn_region_find(&device_map, address) || gn_region_find(&kept_map, address)) {
         where = GN_WHERE_ACROSS;
     } else {

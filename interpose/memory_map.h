@@ -57,6 +57,7 @@ bool gn_memory_look(uint64_t address, struct gn_memory *copy);
 enum gn_memory_where {
     GN_WHERE_UNKNOWN, // pageable host memory, as far as anybody can tell
     GN_WHERE_DEVICE,
+    GN_WHERE_READABLE, // on a device, mapped so that nobody may write to it
     GN_WHERE_PINNED, // pinned or registered
     GN_WHERE_ACROSS, // it begins in device memory and leaves its allocation
 };

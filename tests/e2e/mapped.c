@@ -108,6 +108,9 @@ static void access_rights(void)
     CU(cuMemGetAccess(&flags, &both.location, at + GRANULE));
     CU(cuMemcpyDtoH(got, at + 2 * GRANULE - 4, 4));
     printf("access to read: %llu, %u\n", flags, got[0]);
+    WANT(CUDA_ERROR_INVALID_VALUE, cuMemsetD8(at, 0, 4));
+    WANT(CUDA_ERROR_INVALID_VALUE, cuMemcpyHtoD(at + GRANULE - 4, got, 8));
+    WANT(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoD(at + GRANULE, at, 8));
     CU(cuMemSetAccess(at, 2 * GRANULE, &none, 1));
     WANT(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH(got, at, 4));
     CU(cuMemSetAccess(at, 2 * GRANULE, &both, 1));

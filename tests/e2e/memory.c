@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/e2e/e2e.h"
 
@@ -238,9 +239,12 @@ static void loop(unsigned count)
 int main(int argc, char **argv)
 {
     if (argc > 2) {
+        // "taken": this process has something where devices' ranges are asked for.
+        if (!strcmp(argv[1], "taken"))
+            EXPECT(mmap((void *)0x300000100000, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == (void *)0x300000100000);
         e2e_open(0);
         loop((unsigned)atoi(argv[2]));
-        return 0;
+        return e2e_finish();
     }
     size_t small_device_bytes = argc > 1 ? (size_t)atoi(argv[1]) * MIB : 0;
     context = e2e_open(0);

@@ -27,6 +27,22 @@ no_round_trips() {
     [ "$(stat_of "$stats.off" allocations.posted)" -eq 0 ] && [ "$(stat_of "$stats.off" allocations.asked)" -eq 40 ]
 }
 check "allocations within the credit make no round trip" no_round_trips
+# The range lies where this process has something: one exchange more, and all is as before. And a process that may have no more addresses asks.
+elsewhere() {
+    local stats=$lib_scratch/stats.json trips
+    trips=$(stat_of "$stats.10" round_trips)
+    GENIE_STATS=$stats.taken remotely timeout 60 "$bin/memory" taken 10 >/dev/null || return 1
+    grep -E 'allocations|round_trips' "$stats.taken"
+    [ "$(stat_of "$stats.taken" allocations.posted)" -eq 40 ] && [ "$(stat_of "$stats.taken" round_trips)" -eq $((trips + 1)) ] || return 1
+    (ulimit -v 8000000 && GENIE_STATS=$stats.narrow remotely timeout 60 "$bin/memory" loop 10) || return 1
+    grep -E 'allocations|round_trips' "$stats.narrow"
+    [ "$(stat_of "$stats.narrow" allocations.asked)" -eq 40 ]
+}
+if [ "$variant" = release ]; then
+    check "a range elsewhere, and none" elsewhere
+else
+    skip "a range elsewhere, and none" "sanitizers have the address space for themselves"
+fi
 stop_server "$server_pid"
 
 # Each with a server of its own: the device is the server's. Locally the same GENIE_MOCK holds.
