@@ -162,6 +162,26 @@ static void count_token(struct apps *a, struct gn_lane *lane, unsigned steps)
         json_decref(runs[i].tokens);
 }
 
+// What the network takes, as any program sees it: the relay's delay and the wake-ups at both ends. Once a
+// round, for it changes with what else the machine does.
+static void measure_round_trip(struct apps *a)
+{
+    static const char *const limits[] = {"pingpong"};
+    struct gn_bench *b = a->bench;
+    unsigned rounds = b->rounds, warm_up = b->warm_up;
+    double started_s = b->started_s;
+    unsigned long done = b->done, planned = b->planned;
+    if (!(a->network->rtt_us > 0))
+        return;
+    b->rounds = b->warm_up = 1;
+    gn_bench_micro_network(b, a->network, NULL, 0, limits, 1, true);
+    b->rounds = rounds;
+    b->warm_up = warm_up;
+    b->started_s = started_s;
+    b->done = done;
+    b->planned = planned;
+}
+
 static int run_workload(struct apps *a, const struct gn_baseline *baselines, unsigned count)
 {
     struct gn_bench *b = a->bench;
@@ -171,13 +191,15 @@ static int run_workload(struct apps *a, const struct gn_baseline *baselines, uns
     for (unsigned i = 0; i < count; i++)
         gn_lane_open(&b->place, &a->lanes[i], &baselines[i], a->network, a->app->mock);
     gn_bench_plan(b, (unsigned long)(b->rounds + warm_up) * count);
-    for (unsigned n = 0; n < b->rounds + warm_up; n++)
+    for (unsigned n = 0; n < b->rounds + warm_up && !gn_bench_stopped(); n++) {
+        measure_round_trip(a);
         for (unsigned i = 0; i < count && !gn_bench_stopped(); i++) {
             struct gn_lane *lane = &a->lanes[i];
             if (n == 0 || !*lane->why)
                 one_turn(a, lane, steps, n >= warm_up);
             gn_bench_step(b, a->app->workload);
         }
+    }
     for (unsigned i = 0; i < count; i++) {
         good += !*a->lanes[i].why;
         if (!gn_bench_stopped())
@@ -219,10 +241,6 @@ static int run_network(struct gn_bench *b, const struct gn_network *network)
 {
     struct gn_baseline baselines[GN_BENCH_LIST_MAX];
     int count = gn_bench_baselines(b, baselines, GN_BENCH_LIST_MAX);
-    // What the network takes, as any program sees it: the relay's delay and the wake-ups at both ends.
-    static const char *const limits[] = {"pingpong"};
-    if (count > 0 && network->rtt_us > 0)
-        gn_bench_micro_network(b, network, NULL, 0, limits, 1, true);
     return count < 0 ? 2
                      : gn_bench_apps_network(b, network, baselines, (unsigned)count, b->only, b->only_count);
 }
