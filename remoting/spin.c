@@ -11,6 +11,7 @@
 enum {
     SHORT_NS = 100000, // a sleep that looking on both sides might have avoided
     SHORT_COUNTS = 8,  // as so many others
+    RETRY_FACTOR = 3,  // so much longer is a look that is tried again: the peer may have to wake up first, to find that looking pays
     REST_GROWTH = 4,   // each time that the core is lost
     REST_DECAY = 64,   // with each hit by such a part
 };
@@ -87,8 +88,9 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
     if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
         return n;
     uint64_t begin = now_ns(), last = begin, now = begin;
+    uint64_t limit_ns = (uint64_t)spin->limit_ns * (spin->failures < GN_SPIN_FAILURES ? 1 : RETRY_FACTOR);
     bool lost = false;
-    while (n == -EAGAIN && now - begin < spin->limit_ns) {
+    while (n == -EAGAIN && now - begin < limit_ns) {
         sched_yield(); // the peer, or the thread that sends to it, may wait for this very core
         n = link->ops->recv(link, pieces, count_of_pieces, 0);
         now = now_ns();
