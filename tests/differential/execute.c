@@ -310,7 +310,7 @@ static CUresult do_op(struct run *r, const struct op *op, uint64_t *out)
         out[0] = out[1] = out[2] = 0;
         return code;
     }
-    if (op->kind == K_cuMemAllocHost_v2 || op->kind == K_cuMemHostAlloc)
+    if ((op->kind == K_cuMemAllocHost_v2 || op->kind == K_cuMemHostAlloc) && r->hosts[a[0].slot]) // of no bytes: NULL
         memset(r->hosts[a[0].slot], 0, (size_t)a[1].n);
     if (op->kind == K_cuModuleGetFunction && a[2].n < KERNELS)
         r->kernels[a[0].slot] = (uint8_t)a[2].n;
@@ -372,7 +372,8 @@ static void prepare(struct run *r)
             pageable[i] = mmap(NULL, pageable_bytes(i), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (pageable[i] == MAP_FAILED)
             abort();
-        memset(pageable[i], 0, touched[i]);
+        if (touched[i])
+            memset(pageable[i], 0, touched[i]);
         touched[i] = 0;
         r->hosts[i] = pageable[i];
     }
