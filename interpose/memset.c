@@ -179,31 +179,35 @@ static CUresult check_write(struct gn_call *c, uint64_t address, unsigned word_b
 CUresult gn_check_cuStreamWaitValue32_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                          cuuint32_t value, unsigned int flags)
 {
-    (void)stream;
     (void)value;
-    return check_wait(c, addr, 4, flags);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, stream, &id);
+    return r ? r : check_wait(c, addr, 4, flags);
 }
 
 CUresult gn_check_cuStreamWaitValue64_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                          cuuint64_t value, unsigned int flags)
 {
-    (void)stream;
     (void)value;
-    return check_wait(c, addr, 8, flags);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, stream, &id);
+    return r ? r : check_wait(c, addr, 8, flags);
 }
 
 CUresult gn_check_cuStreamWriteValue32_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                           cuuint32_t value, unsigned int flags)
 {
-    (void)stream;
     (void)value;
-    return check_write(c, addr, 4, flags);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, stream, &id);
+    return r ? r : check_write(c, addr, 4, flags);
 }
 
 CUresult gn_check_cuStreamWriteValue64_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                           cuuint64_t value, unsigned int flags)
 {
-    (void)stream;
     (void)value;
-    return check_write(c, addr, 8, flags);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, stream, &id);
+    return r ? r : check_write(c, addr, 8, flags);
 }

@@ -109,12 +109,10 @@ CUresult mock_cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize, C
 {
     const struct mock_sm_shape *shape = mock_shape();
     struct mock_function *f;
-    if (!dynamicSmemSize || numBlocks <= 0 || blockSize <= 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = mock_function_resolve_here(func, &f);
+    CUresult r = dynamicSmemSize ? mock_function_resolve_here(func, &f) : CUDA_ERROR_INVALID_VALUE;
     if (r != CUDA_SUCCESS)
         return r;
-    if (mock_blocks_per_sm(f, blockSize, 0) < numBlocks)
+    if (numBlocks <= 0 || blockSize <= 0 || mock_blocks_per_sm(f, blockSize, 0) < numBlocks)
         return CUDA_ERROR_INVALID_VALUE;
     size_t share = (size_t)shape->sm_shared_bytes / (size_t)numBlocks / SHARED_UNIT_BYTES * SHARED_UNIT_BYTES;
     size_t taken = f->info->static_shared_bytes + (size_t)shape->reserved_shared_bytes;
