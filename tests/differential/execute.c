@@ -44,6 +44,7 @@ struct run {
     CUmodule modules[MODULES];
     CUfunction functions[FUNCTIONS];
     uint8_t kernels[FUNCTIONS];
+    _Atomic unsigned gates, opened; // gates closed and opened so far
     _Atomic uint64_t order[LANES]; // of the host functions that have run there
     struct host_call calls[OPS];
 };
@@ -95,6 +96,21 @@ static void callback(CUstream stream, CUresult status, void *data)
     (void)stream;
     note_order(c->run, c->lane, (uint64_t)status);
     host_call(data);
+}
+
+// The gate: returns when it has been opened.
+static void gate(void *data)
+{
+    const struct host_call *c = data;
+    struct run *r = c->run;
+    for (unsigned now; (now = atomic_load(&r->opened)) < c->id;)
+        syscall(SYS_futex, &r->opened, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+}
+
+static void gate_open(struct run *r)
+{
+    atomic_store(&r->opened, atomic_load(&r->gates));
+    syscall(SYS_futex, &r->opened, FUTEX_WAKE_PRIVATE, THREADS, NULL, NULL, 0);
 }
 
 // --- slots to handles
@@ -298,6 +314,11 @@ static CUresult do_op(struct run *r, const struct op *op, uint64_t *out)
             out[0] = sum_bytes(host_at(r, &a[0]), (uint64_t)a[1].n);
         return CUDA_SUCCESS;
     case K_host_order: out[0] = atomic_load(&r->order[op->lane]); return CUDA_SUCCESS;
+    case K_host_gate_close:
+        r->calls[op - r->p->ops] = (struct host_call){.run = r, .id = atomic_fetch_add(&r->gates, 1) + 1};
+        return ((call_fn *)r->driver->entries[K_cuLaunchHostFunc])(whole(stream_of(r, &a[0])), whole(gate),
+                                                                   whole(&r->calls[op - r->p->ops]), 0, 0, 0, 0);
+    case K_host_gate_open: gate_open(r); return CUDA_SUCCESS;
     case K_cuLaunchKernel: return launch(r, op);
     case K_cuLaunchHostFunc:
     case K_cuStreamAddCallback: return host_function(r, op);
@@ -385,6 +406,7 @@ static void prepare(struct run *r)
 static void clean(struct run *r)
 {
     CUcontext c;
+    gate_open(r);
     for (unsigned i = 0; i < CONTEXTS; i++)
         if (r->contexts[i] && CALL(cuCtxSetCurrent, r->contexts[i]) == CUDA_SUCCESS)
             CALL(cuCtxSynchronize);

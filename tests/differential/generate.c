@@ -326,6 +326,18 @@ static bool adjust(struct maker *g, struct op *op)
         a[1] = NUMBER(misuse(g) ? 2 + below(g, 16) : below(g, 2));
         a[2] = NUMBER((int64_t)below(g, 12) - 9);
         return true;
+    case K_cuEventRecordWithFlags:
+    case K_cuStreamWriteValue32_v2: a[op->kind == K_cuEventRecordWithFlags ? 2 : 3] = NUMBER(misuse(g) ? 8 : 0); return true;
+    case K_cuCtxSetCacheConfig: a[0] = NUMBER(misuse(g) ? 9 : below(g, 4)); return true;
+    case K_cuFuncGetParamInfo: a[1] = NUMBER(below(g, 10)); return true;
+    case K_cuOccupancyAvailableDynamicSMemPerBlock:
+        a[2] = NUMBER(misuse(g) ? 0 : 1 + below(g, 8));
+        a[3] = NUMBER(misuse(g) ? 0 : 32 << below(g, 6));
+        return true;
+    case K_cuOccupancyMaxPotentialBlockSize:
+        a[4] = NUMBER(below(g, 20000));
+        a[5] = NUMBER(below(g, 1024));
+        return true;
     case K_cuStreamWaitEvent: a[2] = NUMBER(misuse(g) ? 1 + below(g, 8) : 0); return true;
     case K_cuEventCreate:
         if (g->events == EVENTS)
@@ -531,7 +543,7 @@ static void next_thread(struct maker *g)
     }
     if (g->threads > 1 && chance(g, 30))
         g->thread = (uint8_t)below(g, g->threads);
-    if (g->threads > 1 && has(g, G_PARALLEL) && g->sections < 200 && chance(g, 8)) {
+    if (g->threads > 1 && has(g, G_PARALLEL) && g->m.gate == NO_LANE && g->sections < 200 && chance(g, 8)) {
         g->section = ++g->sections;
         g->section_left = 4 + (unsigned)below(g, 24);
     }
@@ -541,6 +553,7 @@ static void finish(struct maker *g)
 {
     g->section = 0;
     g->section_left = 0;
+    DO(g, host_gate_open);
     g->thread = 0;
     for (uint8_t c = 0; c < CONTEXTS; c++)
         if (c && g->m.contexts[c].state == LIVE && DO(g, cuCtxPushCurrent_v2, SLOT(c))) {
@@ -590,6 +603,8 @@ void program_generate(struct program *p, uint64_t seed, const struct settings *s
     while (p->count < target && p->count < OPS - 60 && tries++ < 4 * s->ops + 100) {
         next_thread(&g);
         attempt(&g, choose(&g));
+        if (g.m.gate != NO_LANE && chance(&g, 12))
+            DO(&g, host_gate_open);
         uint8_t c = model_context(&g.m, g.thread);
         if (c == NONE ? chance(&g, 40) : g.m.contexts[c].lost && chance(&g, 12))
             break; // everything fails from now on: some of that is enough

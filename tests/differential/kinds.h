@@ -14,7 +14,7 @@
 //   a g l              results: a device address (told as an offset), a context (told as its slot), a float (told as its sign)
 // In front of an address: '>' it is written, '<' it is read, neither: it is only named.
 //
-// LANE: what the work goes to. '-' nothing, 'L' the legacy stream, 's' the stream that is given.
+// LANE: what the work goes to. '-' nothing, 'L' the legacy stream, 'T' the thread's default stream, 's' the stream that is given.
 // WAIT: 'a' returns before the work is done, 'w' after it; pageable memory makes any copy to it wait.
 // UNIT: bytes of an element.
 #define KIND_TABLE(X)                                                                                                  \
@@ -43,6 +43,8 @@
     X(SET, cuMemsetD2D8Async, ">d,p,v,w,r,s", 's', 'a', 1, 1)                                                          \
     X(SET, cuMemsetD2D16Async, ">d,p,v,w,r,s", 's', 'a', 2, 1)                                                         \
     X(SET, cuMemsetD2D32Async, ">d,p,v,w,r,s", 's', 'a', 4, 1)                                                         \
+    X(SET, cuMemsetD32_v2_ptds, ">d,v,k", 'T', 'a', 4, 2)                                                              \
+    X(SET, cuStreamWriteValue32_v2, "s,>d,v,u", 's', 'a', 4, 2)                                                        \
     X(COPY, cuMemcpyHtoD_v2, ">d,<h,b", 'L', 'w', 1, 8)                                                                \
     X(COPY, cuMemcpyDtoH_v2, ">h,<d,b", 'L', 'w', 1, 8)                                                                \
     X(COPY, cuMemcpyDtoD_v2, ">d,<d,b", 'L', 'a', 1, 4)                                                                \
@@ -53,6 +55,9 @@
     X(COPY, cuMemcpyAsync, ">x,<x,b,s", 's', 'a', 1, 3)                                                                \
     X(COPY, cuMemcpy2D_v2, ">x,p,<x,p,w,r", 'L', 'w', 1, 3)                                                            \
     X(COPY, cuMemcpy2DAsync_v2, ">x,p,<x,p,w,r,s", 's', 'a', 1, 3)                                                     \
+    X(COPY, cuMemcpyHtoD_v2_ptds, ">d,<h,b", 'T', 'w', 1, 2)                                                           \
+    X(COPY, cuMemcpyDtoH_v2_ptds, ">h,<d,b", 'T', 'w', 1, 2)                                                           \
+    X(COPY, cuMemcpyPeerAsync, ">d,c,<d,c,b,s", 's', 'a', 1, 2)                                                        \
     X(LAUNCH, cuLaunchKernel, "f,s,u,u,d,d,n,v", 's', 'a', 4, 24)                                                      \
     X(STREAM, cuStreamCreate, "S,u", '-', 'a', 1, 4)                                                                   \
     X(STREAM, cuStreamCreateWithPriority, "S,u,n", '-', 'a', 1, 2)                                                     \
@@ -63,15 +68,19 @@
     X(STREAM, cuStreamGetFlags, "s,j", '-', 'a', 1, 1)                                                                 \
     X(STREAM, cuStreamGetPriority, "s,i", '-', 'a', 1, 1)                                                              \
     X(STREAM, cuStreamGetCtx, "s,g", '-', 'a', 1, 1)                                                                   \
+    X(STREAM, cuStreamGetDevice, "s,i", '-', 'a', 1, 1)                                                                \
     X(EVENT, cuEventCreate, "E,u", '-', 'a', 1, 4)                                                                     \
     X(EVENT, cuEventDestroy_v2, "e", '-', 'a', 1, 2)                                                                   \
     X(EVENT, cuEventRecord, "e,s", 's', 'a', 1, 6)                                                                     \
+    X(EVENT, cuEventRecordWithFlags, "e,s,u", 's', 'a', 1, 2)                                                          \
     X(EVENT, cuEventQuery, "e", '-', 'a', 1, 4)                                                                        \
     X(EVENT, cuEventSynchronize, "e", '-', 'w', 1, 4)                                                                  \
     X(EVENT, cuEventElapsedTime, "l,e,e", '-', 'a', 1, 1)                                                              \
     X(HOST, cuLaunchHostFunc, "s,o,h,n,v", 's', 'a', 1, 5)                                                             \
     X(HOST, cuStreamAddCallback, "s,o,h,n,v", 's', 'a', 1, 3)                                                          \
     X(HOST, host_order, "s", '-', 'a', 1, 3)                                                                           \
+    X(HOST, host_gate_close, "s", 's', 'a', 1, 6)                                                                      \
+    X(HOST, host_gate_open, "", '-', 'a', 1, 0)                                                                        \
     X(BUFFER, host_write, ">h,b,v", '-', 'a', 1, 12)                                                                   \
     X(BUFFER, host_check, "<h,b", '-', 'a', 1, 8)                                                                      \
     X(CONTEXT, cuCtxSynchronize, "", '-', 'w', 1, 3)                                                                   \
@@ -83,6 +92,10 @@
     X(CONTEXT, cuCtxGetCurrent, "g", '-', 'a', 1, 2)                                                                   \
     X(CONTEXT, cuCtxGetDevice, "i", '-', 'a', 1, 1)                                                                    \
     X(CONTEXT, cuCtxGetFlags, "j", '-', 'a', 1, 1)                                                                     \
+    X(CONTEXT, cuCtxGetStreamPriorityRange, "i,i", '-', 'a', 1, 1)                                                     \
+    X(CONTEXT, cuCtxGetApiVersion, "c,j", '-', 'a', 1, 1)                                                              \
+    X(CONTEXT, cuCtxGetCacheConfig, "i", '-', 'a', 1, 1)                                                               \
+    X(CONTEXT, cuCtxSetCacheConfig, "n", '-', 'a', 1, 1)                                                               \
     X(CONTEXT, cuCtxGetLimit, "z,n", '-', 'a', 1, 1)                                                                   \
     X(CONTEXT, cuCtxSetLimit, "n,n", '-', 'a', 1, 1)                                                                   \
     X(CONTEXT, cuDevicePrimaryCtxRetain, "C,n", '-', 'a', 1, 2)                                                        \
@@ -94,6 +107,9 @@
     X(MODULE, cuModuleGetGlobal_v2, "G,z,m", '-', 'a', 1, 1)                                                           \
     X(MODULE, cuModuleGetFunctionCount, "j,m", '-', 'a', 1, 1)                                                         \
     X(ASK, cuFuncGetAttribute, "i,n,f", '-', 'a', 1, 2)                                                                \
+    X(ASK, cuFuncGetParamInfo, "f,n,z,z", '-', 'a', 1, 1)                                                              \
+    X(ASK, cuOccupancyAvailableDynamicSMemPerBlock, "z,f,n,n", '-', 'a', 1, 1)                                         \
+    X(ASK, cuOccupancyMaxPotentialBlockSize, "i,i,f,n,n,n", '-', 'a', 1, 1)                                            \
     X(ASK, cuFuncSetAttribute, "f,n,n", '-', 'a', 1, 1)                                                                \
     X(ASK, cuOccupancyMaxActiveBlocksPerMultiprocessor, "i,f,n,n", '-', 'a', 1, 2)                                     \
     X(ASK, cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, "i,f,n,n,u", '-', 'a', 1, 1)                          \

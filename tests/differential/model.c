@@ -3,6 +3,7 @@
 #include "tests/differential/model.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FREE_OWNER = 0xff };
@@ -22,7 +23,7 @@ void model_open(struct model *m)
         m->hosts[i].size_bytes = pageable_bytes(i);
         m->hosts[i].state = i >= PAGEABLE_FIRST ? LIVE : UNBORN;
     }
-    m->faulting = m->conflict = NO_LANE;
+    m->faulting = m->conflict = m->gate = NO_LANE;
 }
 
 // --- clocks
@@ -164,6 +165,100 @@ static bool context_is_done(struct model *m, const struct op *op, uint8_t contex
     return true;
 }
 
+// --- the gate: a host function that does not return until the program says so. Nothing that might wait for it may be called meanwhile.
+
+static bool is_gated(const struct model *m, const struct clock *k) { return m->gate != NO_LANE && k->at[m->gate] >= m->gate_at; }
+
+static bool lane_is_gated(const struct model *m, uint8_t lane)
+{
+    return m->gate != NO_LANE && (lane == m->gate || is_gated(m, &m->lanes[lane].worked));
+}
+
+// Whether work of the lane, or a wait for it, may have to wait for the gate: as `before`, and by what other lanes only wait for.
+static bool may_meet_gate(const struct model *m, const struct op *op, uint8_t lane)
+{
+    struct clock k = before(m, op, lane);
+    uint8_t context = lane_context(m, lane), legacy = LANE_LEGACY + context;
+    for (uint8_t i = STREAM_FIRST; i < LANES; i++)
+        if (lane_context(m, i) == context && (lane == legacy ? lane_blocks(m, i) : i == legacy && lane_blocks(m, lane)))
+            merge(&k, &m->lanes[i].known);
+    return is_gated(m, &k);
+}
+
+// Host functions of other lanes may wait for the one in the gate: a driver may run them one after the other.
+static bool host_functions_are_done(const struct model *m, const struct op *op)
+{
+    for (uint8_t i = 0; i < LANES; i++)
+        if (i != m->gate && m->lanes[i].host_functions > m->host[op->thread].at[i])
+            return false;
+    return true;
+}
+
+static bool copy_returns(const struct model *m, const struct op *op, uint8_t lane)
+{
+    const struct kind *k = &kinds[op->kind];
+    if (!may_meet_gate(m, op, lane))
+        return host_functions_are_done(m, op);
+    unsigned hosts = 0;
+    for (unsigned i = 0; i < k->count; i++) {
+        unsigned slot = op->args[i].slot;
+        if (k->effects[i] == ' ' || slot == NONE || (k->types[i] != 'h' && slot < 64))
+            continue;
+        hosts++;
+        if (k->lane != 's' || (m->hosts[slot % 64].pinned != 1 && (k->effects[i] == '>' || m->hosts[slot % 64].size_bytes > 64 << 10)))
+            return false;
+    }
+    return hosts < 2;
+}
+
+static bool passes_gate(const struct model *m, const struct op *op)
+{
+    const struct arg *a = op->args, thread = {.slot = 2};
+    const struct kind *k = &kinds[op->kind];
+    uint8_t lane = NO_LANE;
+    if (op->section)
+        return false;
+    for (unsigned i = 0; i < k->count; i++)
+        if (k->types[i] == 's')
+            lane = model_lane(m, op->thread, &a[i]);
+    if (k->lane == 'L' || k->lane == 'T')
+        lane = model_lane(m, op->thread, k->lane == 'T' ? &thread : NULL);
+    switch (k->group) {
+    case G_SET: case G_ASK: case G_LAUNCH: case G_BUFFER: return true;
+    case G_HOST: return op->kind != K_host_gate_close;
+    case G_COPY: return lane == NO_LANE || copy_returns(m, op, lane);
+    case G_STREAM: // whether synchronising the legacy stream waits for blocking ones is the driver's choice
+        if (op->kind != K_cuStreamSynchronize || lane == NO_LANE)
+            return true;
+        return !may_meet_gate(m, op, lane) && host_functions_are_done(m, op);
+    case G_EVENT:
+        return op->kind != K_cuEventSynchronize ||
+               (a[0].slot != NONE && !is_gated(m, &m->events[a[0].slot].known) && host_functions_are_done(m, op));
+    case G_MEMORY: return op->kind == K_cuMemAlloc_v2 || op->kind == K_cuMemAllocHost_v2 || op->kind == K_cuMemHostAlloc;
+    case G_CONTEXT:
+        return op->kind == K_cuCtxPushCurrent_v2 || op->kind == K_cuCtxPopCurrent_v2 || op->kind == K_cuCtxSetCurrent ||
+               op->kind == K_cuCtxGetCurrent || op->kind == K_cuCtxGetDevice || op->kind == K_cuCtxGetFlags;
+    default: return false;
+    }
+}
+
+static bool gate_close(struct model *m, struct op *op)
+{
+    uint8_t lane = op->lane = model_lane(m, op->thread, &op->args[0]);
+    if (lane == NO_LANE || op->section || !enqueue(m, op, lane))
+        return refuse(m, NO_LANE);
+    m->lanes[lane].host_functions = m->gate_at = m->lanes[lane].count;
+    m->gate = lane;
+    return true;
+}
+
+static bool gate_open(struct model *m)
+{
+    bool was = m->gate != NO_LANE;
+    m->gate = NO_LANE;
+    return was || refuse(m, NO_LANE);
+}
+
 // --- memory
 
 static bool use(struct model *m, const struct clock *k, uint8_t lane, const struct memory *at, bool write)
@@ -195,6 +290,8 @@ struct touch {
 // The bytes that an argument's address reaches in this operation.
 static uint64_t reach(const struct op *op, unsigned index)
 {
+    if (op->kind == K_cuStreamWriteValue32_v2)
+        return 4;
     const struct kind *k = &kinds[op->kind];
     uint64_t pitch = 0, width = 0, rows = 1, bytes = 0;
     for (unsigned i = 0; i < k->count; i++) {
@@ -299,12 +396,15 @@ static bool transfer(struct model *m, struct op *op)
     const struct kind *k = &kinds[op->kind];
     struct touch t[2];
     unsigned count = 0;
+    static const struct arg of_thread = {.slot = 2};
     enum verdict all = box_is_good(op);
-    const struct arg *stream = NULL;
+    const struct arg *stream = k->lane == 'T' ? &of_thread : NULL;
     uint64_t bytes = 0;
     for (unsigned i = 0; i < k->count; i++) {
         if (k->types[i] == 's')
             stream = &op->args[i];
+        if (all == WORKS && k->types[i] == 'c' && (op->args[i].slot == NONE || m->contexts[op->args[i].slot].state != LIVE))
+            all = MAYBE;
         if (k->effects[i] == ' ')
             continue;
         bytes = reach(op, i);
@@ -325,7 +425,7 @@ static bool transfer(struct model *m, struct op *op)
         if (k->effects[i] != ' ') {
             bool whole = !op->args[i].n && t[at].write && reach(op, i) == t[at].at->size_bytes;
             bool gaps = k->types[i + 1] == 'p'; // a box: not every byte, perhaps
-            t[at].at->initialised |= whole && !gaps;
+            t[at].at->initialised |= whole && !gaps && all == WORKS;
             at++;
         }
     return true;
@@ -362,7 +462,7 @@ static bool launch(struct model *m, struct op *op)
     for (unsigned i = 0; i < count && bytes; i++) {
         t[i].write = !i;
         enum verdict v = address(m, op, 4 + i, bytes, &t[i]);
-        if (v == WORKS && (t[i].at->context != c || (kernel == ADD && !t[i].at->initialised)))
+        if (v == WORKS && (a[4 + i].n % 4 || t[i].at->context != c || (kernel == ADD && !t[i].at->initialised)))
             return refuse(m, NO_LANE);
         if (v == WORKS)
             continue;
@@ -372,12 +472,14 @@ static bool launch(struct model *m, struct op *op)
     }
     if (!bytes)
         count = 0;
+    if (count == 2 && t[0].at == t[1].at && llabs(a[4].n - a[5].n) < (int64_t)bytes) // its threads would race
+        return refuse(m, NO_LANE);
     if (kernel == BUMP) {
         t[0] = (struct touch){.at = &m->devices[GLOBAL_FIRST + module], .write = true};
         count = 1;
     }
     if (faults) {
-        if (!context_is_done(m, op, c) || !enqueue(m, op, lane))
+        if (m->gate != NO_LANE || !context_is_done(m, op, c) || !enqueue(m, op, lane))
             return false;
         m->faulting = lane;
         return true;
@@ -618,6 +720,7 @@ static bool context_ops(struct model *m, struct op *op)
         if (!--m->retained)
             context_gone(m, PRIMARY);
         return true;
+    case K_cuCtxSetCacheConfig:
     case K_cuCtxSetLimit: return alone(m, op);
     case K_cuCtxSynchronize:
         c = model_context(m, op->thread);
@@ -675,6 +778,8 @@ static bool stream_ops(struct model *m, struct op *op)
             return true;
         if (!take(m, &m->lanes[lane].owner, op))
             return false;
+        if (lane_is_gated(m, lane))
+            return true; // not ready, for certain
         op->free_code = m->lanes[lane].quiet != m->lanes[lane].count;
         if (lane >= LANE_LEGACY && lane < LANE_THREAD) // it may speak for the blocking streams too
             for (uint8_t i = STREAM_FIRST; i < LANES; i++)
@@ -724,6 +829,9 @@ static bool event_ops(struct model *m, struct op *op)
             m->events[slot].state = DEAD;
         return true;
     case K_cuEventRecord:
+    case K_cuEventRecordWithFlags:
+        if (op->kind == K_cuEventRecordWithFlags && a[2].n)
+            return true;
         lane = model_lane(m, op->thread, &a[1]);
         if (m->events[slot].state != LIVE || lane == NO_LANE || lane_context(m, lane) != m->events[slot].context)
             return true;
@@ -735,7 +843,7 @@ static bool event_ops(struct model *m, struct op *op)
         return true;
     case K_cuEventQuery:
         if (m->events[slot].state == LIVE && m->events[slot].recorded)
-            op->free_code = !covers(h, &m->events[slot].known);
+            op->free_code = !covers(h, &m->events[slot].known) && !is_gated(m, &m->events[slot].known);
         return true;
     default: // cuEventSynchronize
         if (m->events[slot].state == LIVE && m->events[slot].recorded)
@@ -836,12 +944,16 @@ bool model_do(struct model *m, struct op *op)
     if (m->faulting != NO_LANE && op->kind != K_cuStreamSynchronize && op->kind != K_cuCtxSynchronize)
         return refuse(m, m->faulting); // until somebody has been told, any call may tell
     bool done;
+    if (m->gate != NO_LANE && !passes_gate(m, op))
+        return refuse(m, NO_LANE);
     if (op->section && !take_all(m, op))
         return false;
     switch (op->kind) {
     case K_cuLaunchKernel: done = launch(m, op); break;
     case K_cuLaunchHostFunc:
     case K_cuStreamAddCallback: done = host_function(m, op); break;
+    case K_host_gate_close: done = gate_close(m, op); break;
+    case K_host_gate_open: done = gate_open(m); break;
     case K_host_write: done = host_access(m, op, true); break;
     case K_host_check: done = host_access(m, op, false); break;
     case K_host_order: {
@@ -873,5 +985,5 @@ bool program_check(struct program *p)
     for (unsigned i = 0; i < p->count; i++)
         if (!model_do(&m, &p->ops[i]))
             return false;
-    return m.faulting == NO_LANE;
+    return m.faulting == NO_LANE && m.gate == NO_LANE;
 }

@@ -66,6 +66,8 @@ struct model {
     struct clock host[THREADS];
     uint8_t section;
     unsigned allocations;
+    uint8_t gate;                                // the lane where a host function waits to be let go, or NO_LANE
+    uint16_t gate_at;                            // its place there
     uint8_t faulting;                            // the lane of a kernel that faults, until a synchronise has told
     uint8_t conflict;                            // after a refusal: the lane whose work would have to be waited for, or NO_LANE
     bool is_racy;

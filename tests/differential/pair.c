@@ -202,5 +202,10 @@ int pair_difference(unsigned index)
     for (unsigned i = 0; i < p->count; i++)
         if (!is_same(&p->ops[i], &a->records[i], &b->records[i]))
             return (int)i;
-    return *fates[0][index] || *fates[1][index] ? (int)p->count - 1 : -1;
+    if (!*fates[0][index] && !*fates[1][index])
+        return -1;
+    for (unsigned i = 0; i + 1 < p->count; i++) // both fell, at the same place
+        if (!a->records[i].done)
+            return (int)i;
+    return (int)p->count - 1;
 }

@@ -4,7 +4,7 @@
 #
 #   run.sh [release|asan|tsan]                        bounded: the kept programs, random ones, and whether the tester finds known defects
 #   run.sh VARIANT --programs N [--seed S]            N programs in each configuration, and how many there were
-#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, -OPTIMISATION, chopped, tcp
+#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, -OPTIMISATION
 #
 # Everything that GENIE_OPT can switch is in the list: the names come from the shim's own table.
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -30,10 +30,11 @@ differ() { "$tester" --local "$b/libgenie_mock.so" --remote "$b/libgenie_shim.so
 
 # configuration NAME: sets up GENIE_OPT and the path to the server. The second server listens on TCP, for what only comes that way.
 configuration() {
-    export GENIE_OPT= GENIE_SERVER=$unix_server
+    export GENIE_OPT= GENIE_SERVER=$unix_server GENIE_MOCK=
     case $1 in
     on) ;;
     tcp) GENIE_SERVER=$tcp_server ;;
+    slow) GENIE_SERVER=$slow_server GENIE_MOCK=$slow_device ;;
     chopped*) GENIE_SERVER=$chopped_server ;;
     *) GENIE_OPT=$1 ;;
     esac
@@ -43,6 +44,10 @@ serve "unix:$lib_scratch/socket"
 unix_server=$GENIE_SERVER
 start_server "$lib_scratch/tcp.log" 30 "$b/genie-srv" --listen 127.0.0.1:0 --driver "$b/libgenie_mock.so" || exit 1
 tcp_server=$server_addr
+# A device whose work takes its time, so that much of it is under way when the next call comes.
+slow_device=kernel_us=30,copy_gbps=0.5
+GENIE_MOCK=$slow_device start_server "$lib_scratch/slow.log" 30 "$b/genie-srv" --listen "unix:$lib_scratch/slow" --driver "$b/libgenie_mock.so" || exit 1
+slow_server=$server_addr
 "$b/tests/differential/chopper" "${tcp_server%:*}" "${tcp_server##*:}" 40 "$seed" >"$lib_scratch/chopper" &
 for _ in $(seq 100); do
     chopped_server=$(sed -n 's/^chopper: listening on //p' "$lib_scratch/chopper")
@@ -50,7 +55,7 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 
-names="on tcp chopped"
+names="on tcp slow chopped"
 for o in $optimisations; do names="$names -$o"; done
 names="$names -all"
 [ -z "$only" ] || names=$only
@@ -78,7 +83,7 @@ fi
 
 case $variant in
 release) seconds=1 each=1000000 ;;
-*) seconds=2 each=200 names="on -all chopped" ;;
+*) seconds=3 each=400 names="on -all chopped" ;;
 esac
 
 kept() { differ --repeat 2 "$here"/corpus/*.txt; }
