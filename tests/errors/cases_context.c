@@ -85,6 +85,29 @@ static void making(struct table *t)
     CASE("a number for a context", CUDA_ERROR_INVALID_CONTEXT, AT_CALL, ASSUMED, "", cuCtxPushCurrent((CUcontext)0x1234));
 }
 
+static void gone(struct table *t)
+{
+    struct fixture *f = &t->f;
+    section(t, "What went with a destroyed context", A_CONTEXT, UNDEFINED);
+    CASE("waiting for its stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuStreamSynchronize(f->gone_stream));
+    CASE("destroying its stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuStreamDestroy(f->gone_stream));
+    CASE("launching into its stream", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", launch(f, f->nothing, f->gone_stream));
+    CASE("asking its event", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuEventQuery(f->gone_event));
+    CASE("a stream that waits for its event", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuStreamWaitEvent(f->stream, f->gone_event, 0));
+    CASE("destroying its event", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuEventDestroy(f->gone_event));
+    CASE("a kernel of its module", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "",
+         cuModuleGetFunction(&f->out.function, f->gone_module, "nothing"));
+    CASE("unloading its module", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", cuModuleUnload(f->gone_module));
+    CASE("launching its kernel", CUDA_ERROR_INVALID_HANDLE, AT_CALL, ASSUMED, "", launch(f, f->gone_function, f->stream));
+    CASE("waiting for it", CUDA_ERROR_INVALID_CONTEXT, AT_CALL, ASSUMED, "", cuCtxSynchronize_v2(f->dead_context));
+    section(t, "Memory of a destroyed context", A_CONTEXT, 0);
+    CASE("a copy to it", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuCtxDestroy", cuMemcpyHtoD(f->gone_memory, f->host, 16));
+    CASE("a fill", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuCtxDestroy", cuMemsetD8(f->gone_memory, 1, 16));
+    CASE("freeing it", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuCtxDestroy", cuMemFree(f->gone_memory));
+    CASE("its type", CUDA_ERROR_INVALID_VALUE, AT_CALL, DOCUMENTED, "cuCtxDestroy",
+         cuPointerGetAttribute(&f->out.number, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, f->gone_memory));
+}
+
 // --- the current context is destroyed
 
 static CUresult current_destroyed(struct fixture *f, CUresult (*call)(struct fixture *f))
@@ -180,6 +203,7 @@ void cases_context(struct table *t)
 {
     none(t);
     making(t);
+    gone(t);
     stack(t);
     primary(t);
 }

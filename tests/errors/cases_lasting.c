@@ -21,6 +21,57 @@ static void faults(struct table *t)
     CASE("a trap", CUDA_ERROR_LAUNCH_FAILED, LASTING, REPORTED, "what __trap() gives: \"unspecified launch failure\"", fault(f, TRAP));
 }
 
+// A kernel writes to an address of nothing; then this call is the first that can tell.
+static CUresult first(struct fixture *f, CUresult (*call)(struct fixture *f))
+{
+    MUST(cuEventRecord(f->event, NULL)); // so that nobody takes an older record for the one after the kernel
+    MUST(cuEventSynchronize(f->event));
+    MUST(poke_at(f, 0x500000000000));
+    return call(f);
+}
+static CUresult by_context(struct fixture *f) { return cuCtxSynchronize_v2(f->context); }
+static CUresult by_stream(struct fixture *f) { (void)f; return cuStreamSynchronize(NULL); }
+static CUresult by_copy(struct fixture *f) { return cuMemcpyDtoH(f->host, f->memory, 16); }
+static CUresult by_rows(struct fixture *f)
+{
+    CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = f->memory, .srcPitch = 64, .dstMemoryType = CU_MEMORYTYPE_HOST,
+                       .dstHost = f->host, .dstPitch = 64, .WidthInBytes = 32, .Height = 4};
+    return cuMemcpy2D(&c);
+}
+static CUresult by_event(struct fixture *f)
+{
+    CUresult r = cuEventRecord(f->event, NULL);
+    return r ? r : cuEventSynchronize(f->event);
+}
+static CUresult by_asking_event(struct fixture *f)
+{
+    CUresult r = cuEventRecord(f->event, NULL);
+    while (!r || r == CUDA_ERROR_NOT_READY)
+        r = cuEventQuery(f->event);
+    return r;
+}
+static CUresult by_asking_stream(struct fixture *f)
+{
+    CUresult r = CUDA_ERROR_NOT_READY;
+    (void)f;
+    while (r == CUDA_ERROR_NOT_READY)
+        r = cuStreamQuery(NULL);
+    return r;
+}
+
+static void tellers(struct table *t)
+{
+    struct fixture *f = &t->f;
+    section(t, "Calls that tell of a kernel's error", A_CONTEXT, ALONE | WRITES);
+    CASE("waiting for the context", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuCtxSynchronize", first(f, by_context));
+    CASE("waiting for the stream", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuStreamSynchronize: note", first(f, by_stream));
+    CASE("waiting for an event", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuEventSynchronize: note", first(f, by_event));
+    CASE("a copy to the host", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuMemcpyDtoH: note", first(f, by_copy));
+    CASE("a copy of rows to the host", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuMemcpy2D: note", first(f, by_rows));
+    CASE("asking an event, often enough", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuEventQuery: note", first(f, by_asking_event));
+    CASE("asking a stream, often enough", CUDA_ERROR_ILLEGAL_ADDRESS, AT_CALL, DOCUMENTED, "cuStreamQuery: note", first(f, by_asking_stream));
+}
+
 static CUresult again(struct fixture *f) // out of the lost context, into a new one
 {
     CUcontext fresh;
@@ -100,5 +151,6 @@ static void lost(struct table *t)
 void cases_lasting(struct table *t)
 {
     faults(t);
+    tellers(t);
     lost(t);
 }

@@ -127,6 +127,12 @@ static void open_dead(struct fixture *f)
     MUST(cuLibraryGetKernel(&f->dead_kernel, f->dead_library, "nothing"));
     MUST(cuLibraryUnload(f->dead_library));
     MUST(cuCtxCreate(&f->dead_context, NULL, 0, f->device));
+    MUST(cuStreamCreate(&f->gone_stream, 0));
+    MUST(cuEventCreate(&f->gone_event, 0));
+    MUST(cuEventRecord(f->gone_event, f->gone_stream));
+    MUST(cuModuleLoadData(&f->gone_module, e2e_kernels_ptx));
+    MUST(cuModuleGetFunction(&f->gone_function, f->gone_module, "nothing"));
+    MUST(cuMemAlloc(&f->gone_memory, MEMORY_BYTES));
     MUST(cuCtxDestroy(f->dead_context));
 }
 

@@ -86,6 +86,11 @@ struct fixture {
     CUevent event, unrecorded, untimed, dead_event, their_event; // event, untimed: recorded and over
     CUmodule module, dead_module;
     CUfunction fill, poke, dynamic, small_blocks, nothing, faults, dead_function, their_function;
+    CUstream gone_stream; // these and the next: of dead_context, and gone with it
+    CUevent gone_event;
+    CUmodule gone_module;
+    CUfunction gone_function;
+    CUdeviceptr gone_memory;
     CUlibrary library, dead_library;
     CUkernel kernel, dead_kernel;
     uint8_t *host, *pinned; // HOST_BYTES pageable, MEMORY_BYTES pinned
