@@ -232,13 +232,12 @@ static void reap_until_free(struct gn_worker *w, void *data)
     }
 }
 
-// By a thread that ran commands, when it is through with what there was: lets the client use its room again. An eighth of the ring or of
+// By a thread that ran commands, when it is through with what there was, its group of small copies settled: lets the client use its room again. An eighth of the ring or of
 // the slots is worth a message of its own; a client that waits for room is told of anything that it has not been told. Until there is such a
 // thing it stays starved: it will not ask again.
 static void acknowledge(struct gn_commands *l)
 {
     struct gn_worker *w = l->worker;
-    gn_staging_settle(w->staging);
     gn_staging_reap(w->staging, false);
     struct gn_news news = gn_output_taken(w->output, l->taken);
     bool any = news.taken_bytes || news.freed_small || news.freed_large, busy = gn_staging_busy(w->staging);
@@ -501,6 +500,7 @@ static int park(struct gn_commands *l, const struct frame *f)
 static void run_parked(struct gn_commands *l)
 {
     for (;;) {
+        gn_staging_settle(l->worker->staging); // now: after the last one the group is the reader's
         pthread_mutex_lock(&l->lock);
         struct parked *p = l->first;
         if (p) {
@@ -597,8 +597,10 @@ static void read_until_lost(struct gn_commands *l)
         }
         if (error)
             break;
-        if (!atomic_load_explicit(&l->aside, memory_order_acquire))
+        if (!atomic_load_explicit(&l->aside, memory_order_acquire)) {
+            gn_staging_settle(l->worker->staging);
             acknowledge(l);
+        }
         gn_output_flush(l->worker->output);
         error = fill(l);
     }
