@@ -48,6 +48,7 @@ check "a handle that cannot be" violation impossible-handle '^goodbye: .+' 'sess
 check "a host function that was not asked for" violation host-done-unasked '^goodbye: .+' 'session .* ended'
 check "garbage instead of commands" violation garbage-commands '^(goodbye: .+|closed)' 'session .* ended'
 check "a command that is cut off" violation cut-off '^(goodbye: .+|closed)' 'session .* ended'
+check "more marks than there may be" violation too-many-marks '^goodbye: .*marks' 'session .* ended'
 check "the next program is served" next_is_fine
 
 # More connections than there are places, half of a hello in some, and a program among them.

@@ -14,6 +14,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "core/handle.h"
 #include "remoting/hello.h"
 #include "remoting/link.h"
 
@@ -285,6 +286,41 @@ static void cut_off(void)
     close(fd);
 }
 
+static void command(int fd, unsigned op, const void *args)
+{
+    uint8_t body[256];
+    struct gn_cursor c = gn_cursor_over(body, sizeof body);
+    gn_codecs[op].encode(&c, args);
+    struct gn_command head = {.size_bytes = (uint32_t)(sizeof head + (size_t)(c.at - body)), .op = (uint16_t)op};
+    put(fd, &head, sizeof head);
+    put(fd, body, (size_t)(c.at - body));
+}
+
+static uint64_t name(enum gn_kind kind, uint64_t index) { return index | (uint64_t)kind << 24 | (uint64_t)1 << 32; }
+
+// Events behind host functions that are never said to have returned, each with a mark.
+static void too_many_marks(void)
+{
+    enum { STREAMS = 3, EVENTS = GN_MARKS_MAX + 50 };
+    uint64_t context = name(GN_KIND_CONTEXT, 0);
+    int fd = session();
+    command(fd, GN_OP_primary_retain, &(struct gn_args_primary_retain){.device = 0, .context = context});
+    command(fd, GN_OP_scope, &(struct gn_args_scope){.context = context});
+    for (uint64_t i = 1; i <= STREAMS; i++) {
+        command(fd, GN_OP_stream_create, &(struct gn_args_stream_create){.stream = name(GN_KIND_STREAM, i), .flags = 1});
+        command(fd, GN_OP_host_function, &(struct gn_args_host_function){.stream = name(GN_KIND_STREAM, i), .token = i});
+    }
+    for (uint64_t i = 1; i <= EVENTS; i++) {
+        uint64_t event = name(GN_KIND_EVENT, STREAMS + i);
+        command(fd, GN_OP_cuEventCreate, &(struct gn_args_cuEventCreate){.phEvent = event, .Flags = 2});
+        command(fd, GN_OP_event_record_marked,
+                &(struct gn_args_event_record_marked){
+                    .event = event, .stream = name(GN_KIND_STREAM, 1 + i % STREAMS), .mark = i << 16});
+    }
+    hear_end(fd);
+    close(fd);
+}
+
 // Not a client: a listener on loopback that answers everybody with `text`, and says nothing more. Prints its
 // address.
 static int listen_and_say(const char *text)
@@ -333,6 +369,7 @@ static const struct {
     {"host-done-unasked", host_done_unasked},
     {"garbage-commands", garbage_commands},
     {"cut-off", cut_off},
+    {"too-many-marks", too_many_marks},
 };
 
 int main(int argc, char **argv)
