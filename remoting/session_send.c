@@ -196,8 +196,6 @@ static void send_pending(struct gn_session *s, uint64_t until, bool wait)
     }
     s->sending = false;
     session_kick(s);
-    if (wait && s->sender == SENDER_ARMED && !is_pending(s)) // whoever waits has sent the burst's end himself
-        set_timer(s, SENDER_ASLEEP, 0);
     gn_lock_give(&s->send_lock);
     pthread_setcancelstate(cancel, NULL);
 }
