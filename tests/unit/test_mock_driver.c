@@ -124,15 +124,16 @@ static void *other_thread(void *context)
     return NULL;
 }
 
+static pthread_barrier_t kept, destroyed;
+
 static void *keeper(void *context)
 {
     CUdeviceptr d;
     CUcontext c;
     OK(cuCtxSetCurrent(context));
     OK(cuCtxGetCurrent(&c));
-    // The main thread destroys it now.
-    struct timespec wait = {0, 100000000};
-    nanosleep(&wait, NULL);
+    pthread_barrier_wait(&kept); // the main thread destroys it now
+    pthread_barrier_wait(&destroyed);
     EXPECT(cuMemAlloc_v2(&d, 4), CUDA_ERROR_CONTEXT_IS_DESTROYED);
     OK(cuCtxPopCurrent_v2(&c));
     return NULL;
@@ -186,9 +187,12 @@ static void context_body(void)
     OK(cuModuleGetFunction(&fn, m, "add"));
     OK(cuCtxSetCurrent(b));
     EXPECT(cuLaunchKernel(fn, 1, 1, 1, 1, 1, 1, 0, NULL, (void *[]){&p, &version}, NULL), CUDA_ERROR_INVALID_HANDLE);
+    pthread_barrier_init(&kept, NULL, 2);
+    pthread_barrier_init(&destroyed, NULL, 2);
     pthread_create(&thread, NULL, keeper, a);
-    usleep(50000);
+    pthread_barrier_wait(&kept);
     OK(cuCtxDestroy_v2(a));
+    pthread_barrier_wait(&destroyed);
     EXPECT(cuCtxDestroy_v2(a), CUDA_ERROR_INVALID_CONTEXT);
     pthread_join(thread, NULL);
     EXPECT(cuStreamQuery(s), CUDA_ERROR_INVALID_HANDLE);
