@@ -4,7 +4,7 @@
 #
 #   run.sh [release|asan|tsan]                        bounded: the kept programs, random ones, and whether the tester finds known defects
 #   run.sh VARIANT --programs N [--seed S]            N programs in each configuration, and how many there were
-#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, -OPTIMISATION
+#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, embedded, -OPTIMISATION
 #
 # Everything that GENIE_OPT can switch is in the list: the names come from the shim's own table.
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -30,12 +30,13 @@ differ() { "$tester" --local "$b/libgenie_mock.so" --remote "$b/libgenie_shim.so
 
 # configuration NAME: sets up GENIE_OPT and the path to the server. The second server listens on TCP, for what only comes that way.
 configuration() {
-    export GENIE_OPT= GENIE_SERVER=$unix_server GENIE_MOCK=
+    export GENIE_OPT= GENIE_PROFILE= GENIE_SERVER=$unix_server GENIE_MOCK=
     case $1 in
     on) ;;
     tcp) GENIE_SERVER=$tcp_server ;;
     slow) GENIE_SERVER=$slow_server GENIE_MOCK=$slow_device ;;
     chopped*) GENIE_SERVER=$chopped_server ;;
+    embedded) GENIE_PROFILE=embedded GENIE_SERVER=$chopped_server ;;
     *) GENIE_OPT=$1 ;;
     esac
 }
@@ -55,7 +56,7 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 
-names="on tcp slow chopped"
+names="on tcp slow chopped embedded"
 for o in $optimisations; do names="$names -$o"; done
 names="$names -all"
 [ -z "$only" ] || names=$only
@@ -83,7 +84,7 @@ fi
 
 case $variant in
 release) seconds=1 each=1000000 ;;
-*) seconds=3 each=400 names="on -all chopped" ;;
+*) seconds=3 each=400 names="on -all chopped embedded" ;;
 esac
 
 kept() { differ --repeat 2 "$here"/corpus/*.txt; }
