@@ -276,13 +276,17 @@ static int send_direct(struct gn_session *s)
 {
     ssize_t n = 1;
     while (n > 0 && !s->partial && s->ring.sent != s->ring.head) { // twice where the ring ends between
-        struct batch b = {.until = s->ring.head};
         uint8_t *at;
-        b.ring_bytes = b.total_bytes = gn_ring_unsent(&s->ring, s->ring.head, &at);
-        const struct iovec piece = {.iov_base = at, .iov_len = b.total_bytes};
+        size_t size = gn_ring_unsent(&s->ring, s->ring.head, &at);
+        const struct iovec piece = {.iov_base = at, .iov_len = size};
         n = s->link->ops->send(s->link, &piece, 1, 0);
-        if (n > 0)
-            consume(s, &b, (size_t)n);
+        if (n <= 0)
+            break;
+        s->counts.sends++;
+        s->counts.command_bytes_sent += (size_t)n;
+        s->ring.sent += (size_t)n;
+        s->partial = (size_t)n < size;
+        s->partial_until = s->ring.head;
     }
     s->counts.direct_sends += n > 0;
     session_kick(s); // what does not fit
