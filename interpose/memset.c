@@ -158,56 +158,52 @@ CUresult gn_cuMemsetD2D32_v2(struct gn_call *c, CUdeviceptr dstDevice, size_t ds
 
 // --- stream memory operations: on one aligned word of device memory
 
-static CUresult check_word(struct gn_call *c, uint64_t address, unsigned word_bytes)
+static CUresult check_word(struct gn_call *c, uint64_t address, unsigned word_bytes, CUstream stream)
 {
-    return check_line(c, address, 1, word_bytes);
+    uint64_t id;
+    CUresult r = gn_id_stream(c, stream, &id);
+    return r ? r : check_line(c, address, 1, word_bytes);
 }
 
-static CUresult check_wait(struct gn_call *c, uint64_t address, unsigned word_bytes, unsigned flags)
+static CUresult check_wait(struct gn_call *c, uint64_t address, unsigned word_bytes, unsigned flags,
+                           CUstream stream)
 {
     return flags & ~(unsigned)(CU_STREAM_WAIT_VALUE_NOR | CU_STREAM_WAIT_VALUE_FLUSH)
                ? CUDA_ERROR_INVALID_VALUE
-               : check_word(c, address, word_bytes);
+               : check_word(c, address, word_bytes, stream);
 }
 
-static CUresult check_write(struct gn_call *c, uint64_t address, unsigned word_bytes, unsigned flags)
+static CUresult check_write(struct gn_call *c, uint64_t address, unsigned word_bytes, unsigned flags,
+                           CUstream stream)
 {
     return flags & ~(unsigned)CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER ? CUDA_ERROR_INVALID_VALUE
-                                                                      : check_word(c, address, word_bytes);
+                                                                      : check_word(c, address, word_bytes, stream);
 }
 
 CUresult gn_check_cuStreamWaitValue32_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                          cuuint32_t value, unsigned int flags)
 {
     (void)value;
-    uint64_t id;
-    CUresult r = gn_id_stream(c, stream, &id);
-    return r ? r : check_wait(c, addr, 4, flags);
+    return check_wait(c, addr, 4, flags, stream);
 }
 
 CUresult gn_check_cuStreamWaitValue64_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                          cuuint64_t value, unsigned int flags)
 {
     (void)value;
-    uint64_t id;
-    CUresult r = gn_id_stream(c, stream, &id);
-    return r ? r : check_wait(c, addr, 8, flags);
+    return check_wait(c, addr, 8, flags, stream);
 }
 
 CUresult gn_check_cuStreamWriteValue32_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                           cuuint32_t value, unsigned int flags)
 {
     (void)value;
-    uint64_t id;
-    CUresult r = gn_id_stream(c, stream, &id);
-    return r ? r : check_write(c, addr, 4, flags);
+    return check_write(c, addr, 4, flags, stream);
 }
 
 CUresult gn_check_cuStreamWriteValue64_v2(struct gn_call *c, CUstream stream, CUdeviceptr addr,
                                           cuuint64_t value, unsigned int flags)
 {
     (void)value;
-    uint64_t id;
-    CUresult r = gn_id_stream(c, stream, &id);
-    return r ? r : check_write(c, addr, 8, flags);
+    return check_write(c, addr, 8, flags, stream);
 }

@@ -365,6 +365,7 @@ static bool adjust(struct maker *g, struct op *op)
         a[2] = NUMBER(misuse(g) ? 7 : 0);
         return true;
     case K_cuCtxDestroy_v2: return a[0].slot != 0 || misuse(g) || chance(g, 10);
+    case K_cuCtxGetApiVersion: return a[0].slot != NONE; // of a current one that is gone, drivers say one thing or the other
     case K_cuCtxGetLimit: a[1] = NUMBER(below(g, 8)); return true;
     case K_cuCtxSetLimit:
         a[0] = NUMBER(below(g, 7));
