@@ -20,7 +20,7 @@ enum {
     GN_SPIN_FAILURES = 3,
     GN_SPIN_RETRY = 64,
     GN_SPIN_REST_MAX = 1 << 16,
-    GN_SPIN_LOST_NS = 50000, // so long between two looks: another thread had the core
+    GN_SPIN_LOST_NS = 500000, // so long between two looks: a neighbour had the core. The peer, on the same core, needs it for less
 };
 
 struct gn_spin { // of one direction of one link; used by the thread that receives
