@@ -83,10 +83,16 @@ CUresult gn_cuMemcpyPeer(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dst
     return r ? r : gn_copy_peer_end(c, line(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount));
 }
 
+static bool is_alive(CUcontext handle)
+{
+    const struct gn_context *x = gn_context_find(handle);
+    return x && atomic_load_explicit(&x->sticky, memory_order_relaxed) != CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}
+
 CUresult gn_cuMemcpyPeerAsync(struct gn_call *c, CUdeviceptr dstDevice, CUcontext dstContext,
                               CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream)
 {
-    if (!gn_context_find(dstContext) || !gn_context_find(srcContext))
+    if (!is_alive(dstContext) || !is_alive(srcContext))
         return CUDA_ERROR_INVALID_CONTEXT;
     return line_async(c, dstDevice, GN_SIDE_DEVICE, srcDevice, GN_SIDE_DEVICE, ByteCount, hStream);
 }

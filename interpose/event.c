@@ -78,18 +78,6 @@ static CUresult check_elapsed(const float *milliseconds, CUevent start, CUevent 
     return CUDA_SUCCESS;
 }
 
-CUresult gn_check_cuEventElapsedTime(struct gn_call *c, float *pMilliseconds, CUevent hStart, CUevent hEnd)
-{
-    (void)c;
-    return check_elapsed(pMilliseconds, hStart, hEnd);
-}
-
-CUresult gn_check_cuEventElapsedTime_v2(struct gn_call *c, float *pMilliseconds, CUevent hStart, CUevent hEnd)
-{
-    (void)c;
-    return check_elapsed(pMilliseconds, hStart, hEnd);
-}
-
 // The call needs no context. Whether the event's is lost counts, and what the call learns is about that one.
 static CUresult go_to_event(struct gn_call *c, const struct gn_handle_slot *slot)
 {
@@ -98,6 +86,18 @@ static CUresult go_to_event(struct gn_call *c, const struct gn_handle_slot *slot
         return CUDA_SUCCESS;
     c->context = x;
     return (CUresult)atomic_load_explicit(&x->sticky, memory_order_relaxed);
+}
+
+CUresult gn_check_cuEventElapsedTime(struct gn_call *c, float *pMilliseconds, CUevent hStart, CUevent hEnd)
+{
+    CUresult r = check_elapsed(pMilliseconds, hStart, hEnd);
+    return r ? r : go_to_event(c, gn_handle_slot(hStart, GN_KIND_EVENT));
+}
+
+CUresult gn_check_cuEventElapsedTime_v2(struct gn_call *c, float *pMilliseconds, CUevent hStart, CUevent hEnd)
+{
+    CUresult r = check_elapsed(pMilliseconds, hStart, hEnd);
+    return r ? r : go_to_event(c, gn_handle_slot(hStart, GN_KIND_EVENT));
 }
 
 CUresult gn_cuEventQuery(struct gn_call *c, CUevent hEvent)

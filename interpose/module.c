@@ -151,6 +151,10 @@ CUresult gn_cuModuleGetFunction(struct gn_call *c, CUfunction *hfunc, CUmodule h
     uint64_t id;
     if (!hfunc)
         return CUDA_ERROR_INVALID_VALUE;
+    const struct gn_handle_slot *slot = m ? gn_handle_slot(hmod, GN_KIND_MODULE) : NULL;
+    struct gn_context *home = slot ? gn_context_find((CUcontext)(uintptr_t)slot->context) : NULL;
+    if (home && !atomic_load_explicit(&home->sticky, memory_order_relaxed)) // the function lives as long as the module, whichever context asks for it
+        c->context = home;
     CUresult r = m ? get_function(c, m, name, &id) : CUDA_ERROR_INVALID_HANDLE;
     if (!r)
         gn_handle_give(hfunc, id);
