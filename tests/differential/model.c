@@ -357,7 +357,7 @@ static enum verdict address(struct model *m, const struct op *op, unsigned i, ui
 }
 
 // Does the accesses `t` in the lane. `wait`: the call returns after the work.
-static bool touch(struct model *m, const struct op *op, uint8_t lane, const struct touch *t, unsigned count, bool wait)
+static bool touch(struct model *m, const struct op *op, uint8_t lane, const struct touch *t, unsigned count, bool wait, bool certain)
 {
     struct clock k = before(m, op, lane);
     const struct clock *h = &m->host[op->thread];
@@ -386,7 +386,7 @@ static bool touch(struct model *m, const struct op *op, uint8_t lane, const stru
     for (unsigned i = 0; i < count; i++)
         if (t[i].is_host && t[i].at->pinned == 2 && kinds[op->kind].wait != 'w')
             wait = false;
-    if (wait)
+    if (wait && certain)
         host_sees(m, op, lane);
     return true;
 }
@@ -397,7 +397,7 @@ static bool transfer(struct model *m, struct op *op)
     struct touch t[2];
     unsigned count = 0;
     static const struct arg of_thread = {.slot = 2};
-    enum verdict all = box_is_good(op);
+    enum verdict all = op->kind == K_cuStreamWriteValue32_v2 && op->args[3].n ? MAYBE : box_is_good(op);
     const struct arg *stream = k->lane == 'T' ? &of_thread : NULL;
     uint64_t bytes = 0;
     for (unsigned i = 0; i < k->count; i++) {
@@ -419,7 +419,7 @@ static bool transfer(struct model *m, struct op *op)
     uint8_t lane = model_lane(m, op->thread, stream);
     if (all == FAILS || lane == NO_LANE || !bytes)
         return true;
-    if (!touch(m, op, lane, t, count, k->wait == 'w' && all == WORKS))
+    if (!touch(m, op, lane, t, count, k->wait == 'w', all == WORKS))
         return false;
     for (unsigned i = 0, at = 0; i < k->count; i++)
         if (k->effects[i] != ' ') {
@@ -484,7 +484,7 @@ static bool launch(struct model *m, struct op *op)
         m->faulting = lane;
         return true;
     }
-    return touch(m, op, lane, t, count, false);
+    return touch(m, op, lane, t, count, false, true);
 }
 
 static bool host_function(struct model *m, struct op *op)
@@ -501,7 +501,7 @@ static bool host_function(struct model *m, struct op *op)
         return refuse(m, NO_LANE);
     t.write = a[4].n & 1;
     op->lane = lane;
-    if (!touch(m, op, lane, &t, has, false))
+    if (!touch(m, op, lane, &t, has, false, true))
         return false;
     m->lanes[lane].host_functions = m->lanes[lane].count;
     return true;
