@@ -186,6 +186,7 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
         .packs = gn_options_on(GN_OPT_LZ4),
         .spin_ns = gn_options_on(GN_OPT_SPIN) ? GN_SPIN_NS : 0,
         .confirm_posts = !gn_options_on(GN_OPT_POST),
+        .single = !gn_options_on(GN_OPT_BATCH),
         .events = *events,
     };
     error = gn_session_open(session, link, &config, welcome);

@@ -15,14 +15,15 @@
 // The optimisations that GENIE_OPT can switch off, by name. Each changes speed only.
 #define GN_OPTIMISATIONS(X)                                                                                  \
     X(POST, "post")       /* posted commands are not waited for */                                          \
+    X(BATCH, "batch")     /* commands that follow each other soon go out together */                        \
     X(URING, "uring")     /* io_uring instead of plain sockets */                                           \
     X(THREADS, "threads") /* a sender and a receiver thread of the session's own */                         \
     X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
     X(LANES, "lanes")     /* further connections for large payload */                                       \
-    X(LZ4, "lz4")         /* large payload goes packed where that pays */                                             \
+    X(LZ4, "lz4")         /* large payload goes packed where that pays */                                   \
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
-    X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */ \
-    X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */ \
+    X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */               \
+    X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */                   \
     X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */
 
 enum gn_opt_number {

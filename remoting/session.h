@@ -39,6 +39,7 @@ struct gn_session_config {
     bool threads;          // false: no thread of its own; things happen inside calls that wait
     bool packs;            // large payload, where that pays (remoting/pack.h)
     uint32_t spin_ns;      // how long a thread looks for its reply before it sleeps; 0: not at all
+    bool single;           // every command is sent as soon as it is posted, by its thread
     bool confirm_posts;    // every posted command waits for its reply, and has its own code: what plain remoting costs
     struct gn_session_events events;
 };

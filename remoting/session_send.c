@@ -253,6 +253,8 @@ static bool is_late(struct gn_session *s)
 static bool is_to_be_sent(struct gn_session *s)
 {
     uint64_t pending_bytes = s->ring.head - s->ring.sent;
+    if (s->config.single)
+        return true;
     if (!s->has_threads)
         return pending_bytes >= s->ring.size_bytes / 2;
     if (pending_bytes >= FLUSH_BYTES && s->sender != SENDER_DUE) {

@@ -219,12 +219,15 @@ static void open_pair(struct gn_link **mine, struct gn_link **theirs, const stru
     close(memory);
 }
 
+static bool start_single; // commands are not to share a send
+
 static struct gn_session *start(struct server *s, const struct gn_link_faults *faults, bool threads)
 {
     struct gn_link *mine;
     struct gn_session *session;
     struct gn_welcome welcome = {.window_bytes = WINDOW, .chunk_bytes = CHUNK};
-    struct gn_session_config config = {.ring_bytes = 64 << 10, .receive_bytes = threads ? 0 : 8 << 10, .threads = threads};
+    struct gn_session_config config = {.ring_bytes = 64 << 10, .receive_bytes = threads ? 0 : 8 << 10, .threads = threads,
+                                        .single = start_single};
     open_pair(&mine, &s->link, faults);
     assert_int_equal(gn_session_open(&session, mine, &config, &welcome), 0);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
@@ -319,6 +322,30 @@ static void test_order(void **state)
 {
     (void)state;
     many_threads(NULL, true, 3000, 64);
+}
+
+// Commands that follow each other soon share a send, unless that is switched off.
+static void test_batches(void **state)
+{
+    (void)state;
+    for (int single = 0; single < 2; single++) {
+        enum { COUNT = 1000 };
+        struct server s = {0};
+        uint64_t value;
+        struct gn_session_counts counts;
+        start_single = single;
+        struct gn_session *session = start(&s, NULL, true);
+        start_single = false;
+        for (uint32_t i = 0; i < COUNT; i++)
+            assert_int_equal(launch(session, 0, i + 1, 64), 0);
+        assert_int_equal(ask_info(session, &value), 0);
+        gn_session_count(session, &counts);
+        if (!counts.direct_sends) // which shared memory makes: there is nothing to share
+            assert_int_equal(counts.sends > COUNT, single);
+        assert_int_equal(s.launches, COUNT);
+        assert_false(s.disorder);
+        stop(&s, session);
+    }
 }
 
 static void test_order_cut_transfers(void **state)
@@ -569,6 +596,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_batches),
         cmocka_unit_test(test_order_cut_transfers),
         cmocka_unit_test(test_order_large_frames),
         cmocka_unit_test(test_order_without_threads),
