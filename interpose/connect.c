@@ -71,7 +71,7 @@ static int say_hello(int fd)
     if (gn_options_on(GN_OPT_LZ4))
         hello.wants |= GN_WANTS_PACKED;
     if (wants_lanes())
-        hello.wants |= GN_WANTS_LANES;
+        hello.wants |= GN_WANTS_LANES | GN_WANTS_LANES_BACK;
     snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);
     memcpy(hello.token, gn_options.token, sizeof hello.token);
     int size = gn_hello_encode(buffer, sizeof buffer, &hello);
@@ -190,7 +190,7 @@ static int open_session(int fd, int memory, struct gn_session **session, const s
         .events = *events,
     };
     error = gn_session_open(session, link, &config, welcome);
-    if (!error && lanes && !gn_lanes_open(&opened, gn_options.server, gn_options.connect_timeout_ms, welcome->worker_id, welcome->lane_key, lanes))
+    if (!error && lanes && !gn_lanes_open(&opened, gn_options.server, gn_options.connect_timeout_ms, welcome->worker_id, welcome->lane_key, lanes, gn_session_lane, *session))
         gn_session_use_lanes(*session, opened);
     if (error) {
         link->ops->close(link);

@@ -133,6 +133,7 @@ static void put_report(FILE *f)
     put_number(f, "wakeups", n.wakeups);
     put_number(f, "lanes", n.lanes);
     put_number(f, "lane_sends", n.lane_sends);
+    put_number(f, "lane_receives", n.lane_receives);
     put_number(f, "direct_sends", n.direct_sends);
     put_number(f, "lone_sends", n.lone_sends);
     put_number(f, "flush_sends", n.flush_sends);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/cursor.h"
+#include "core/frame.h"
 #include "remoting/link.h"
 
 enum { ADDRESS_BYTES = 512, WHY_BYTES = 256 };
@@ -54,12 +55,56 @@ bool gn_lane_key_right(const uint8_t *key, const uint8_t *given)
     return !different;
 }
 
+bool gn_lane_piece_right(const struct gn_lane_piece *head, uint32_t number, uint64_t chunk_bytes)
+{
+    return head->number == number && head->size_bytes > GN_SMALL_PAYLOAD_BYTES && head->size_bytes <= chunk_bytes;
+}
+
+bool gn_lane_data_right(const struct gn_lane_data *head, uint32_t number, uint64_t chunk_bytes)
+{
+    return head->number == number && head->size_bytes && head->size_bytes <= chunk_bytes;
+}
+
+int gn_lane_unsent(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) ? 0 : bytes;
+}
+
+int gn_lane_write(int fd, const void *head, size_t head_bytes, const void *data, size_t size_bytes)
+{
+    static const uint8_t zeros[8];
+    struct iovec pieces[3] = {{(void *)(uintptr_t)head, head_bytes}, {(void *)(uintptr_t)data, size_bytes}, {(void *)(uintptr_t)zeros, gn_pad8(size_bytes) - size_bytes}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 3};
+    while (message.msg_iovlen) {
+        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -EPIPE;
+        for (size_t left = (size_t)n; message.msg_iovlen;) {
+            struct iovec *first = message.msg_iov;
+            size_t step = left < first->iov_len ? left : first->iov_len;
+            first->iov_base = (uint8_t *)first->iov_base + step;
+            first->iov_len -= step;
+            left -= step;
+            if (first->iov_len)
+                break;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+    }
+    return 0;
+}
+
 // --- the client's lanes
 
 struct lane {
     _Atomic int fd; // -1: not open
     _Atomic bool taken;
     uint32_t number; // of the next piece
+    struct gn_lanes *lanes;
+    pthread_t thread; // opens it, then receives
 };
 
 struct gn_lanes {
@@ -73,7 +118,9 @@ struct gn_lanes {
     pthread_mutex_t lock; // guards `taken`
     pthread_cond_t given;
     struct lane lanes[GN_LANES_MAX];
-    pthread_t opener;
+    _Atomic unsigned threads; // lanes 1 .. threads have one
+    void (*receive)(void *ctx, int fd);
+    void *ctx;
 };
 
 static void limit_time(int fd, int timeout_ms)
@@ -97,8 +144,8 @@ static int open_one(struct gn_lanes *l, unsigned number)
     limit_time(fd, l->timeout_ms);
     atomic_store(&l->opening, fd);
     bool ok = !atomic_load(&l->over) && send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) == sizeof bytes && recv(fd, &said, sizeof said, MSG_WAITALL) == sizeof said && said == number;
-    atomic_store(&l->opening, -1);
     if (!ok) {
+        atomic_store(&l->opening, -1);
         close(fd);
         return -ECONNREFUSED;
     }
@@ -106,20 +153,28 @@ static int open_one(struct gn_lanes *l, unsigned number)
     return fd;
 }
 
-static void *open_all(void *lanes)
+// With all signals blocked. Those that are open serve, whatever becomes of the others.
+static void *run_lane(void *arg)
 {
-    struct gn_lanes *l = lanes;
-    for (unsigned i = 0; i < l->count && !atomic_load(&l->over); i++) {
-        int fd = open_one(l, i + 1);
-        if (fd < 0)
-            break; // those that are open serve
-        atomic_store(&l->lanes[i].fd, fd);
-        atomic_store(&l->ready, i + 1);
-    }
+    struct lane *lane = arg;
+    struct gn_lanes *l = lane->lanes;
+    unsigned number = (unsigned)(lane - l->lanes) + 1;
+    int fd = atomic_load(&l->over) ? -1 : open_one(l, number);
+    if (fd < 0)
+        return NULL;
+    atomic_store(&lane->fd, fd);
+    atomic_store(&l->opening, -1); // not before: a child that is forked meanwhile is to know of it
+    atomic_store(&l->ready, number);
+    if (atomic_load(&l->over)) // who has shut the others may have come too early for this one
+        shutdown(fd, SHUT_RDWR);
+    else if (number < l->count && !pthread_create(&l->lanes[number].thread, NULL, run_lane, &l->lanes[number]))
+        atomic_store(&l->threads, number + 1);
+    l->receive(l->ctx, fd);
     return NULL;
 }
 
-int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, uint32_t session, const uint8_t *key, unsigned count)
+int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, uint32_t session, const uint8_t *key, unsigned count,
+                  void (*receive)(void *ctx, int fd), void *ctx)
 {
     struct gn_lanes *l = calloc(1, sizeof *l);
     if (!l)
@@ -130,14 +185,19 @@ int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, 
     memcpy(l->hello.key, key, sizeof l->hello.key);
     l->opening = -1;
     l->count = count < GN_LANES_MAX ? count : GN_LANES_MAX;
-    for (int i = 0; i < GN_LANES_MAX; i++)
+    l->receive = receive;
+    l->ctx = ctx;
+    l->threads = 1;
+    for (int i = 0; i < GN_LANES_MAX; i++) {
         l->lanes[i].fd = -1;
+        l->lanes[i].lanes = l;
+    }
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->given, NULL);
     sigset_t all, before; // the program's signals are not for this thread
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&l->opener, NULL, open_all, l);
+    int error = pthread_create(&l->lanes[0].thread, NULL, run_lane, &l->lanes[0]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error) {
         free(l);
@@ -145,12 +205,6 @@ int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, 
     }
     *lanes = l;
     return 0;
-}
-
-static int unsent(int fd)
-{
-    int bytes = 0;
-    return ioctl(fd, SIOCOUTQ, &bytes) ? 0 : bytes;
 }
 
 unsigned gn_lanes_take(struct gn_lanes *l)
@@ -162,7 +216,7 @@ unsigned gn_lanes_take(struct gn_lanes *l)
     pthread_mutex_lock(&l->lock);
     for (;;) {
         for (unsigned i = 0; i < ready; i++) {
-            int bytes = l->lanes[i].taken ? 0 : unsent(l->lanes[i].fd);
+            int bytes = l->lanes[i].taken ? 0 : gn_lane_unsent(l->lanes[i].fd);
             if (!l->lanes[i].taken && (!best || bytes < least)) {
                 best = i + 1;
                 least = bytes;
@@ -187,30 +241,9 @@ void gn_lanes_give(struct gn_lanes *l, unsigned lane)
 
 int gn_lanes_send(struct gn_lanes *l, unsigned lane, const void *data, size_t size_bytes)
 {
-    static const uint8_t zeros[8];
     struct lane *to = &l->lanes[lane - 1];
     struct gn_lane_piece head = {.size_bytes = (uint32_t)size_bytes, .number = to->number++};
-    struct iovec pieces[3] = {{&head, sizeof head}, {(void *)(uintptr_t)data, size_bytes}, {(void *)(uintptr_t)zeros, gn_pad8(size_bytes) - size_bytes}};
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 3};
-    while (message.msg_iovlen) {
-        ssize_t n = sendmsg(to->fd, &message, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EPIPE;
-        for (size_t left = (size_t)n; message.msg_iovlen;) {
-            struct iovec *first = message.msg_iov;
-            size_t step = left < first->iov_len ? left : first->iov_len;
-            first->iov_base = (uint8_t *)first->iov_base + step;
-            first->iov_len -= step;
-            left -= step;
-            if (first->iov_len)
-                break;
-            message.msg_iov++;
-            message.msg_iovlen--;
-        }
-    }
-    return 0;
+    return gn_lane_write(to->fd, &head, sizeof head, data, size_bytes);
 }
 
 unsigned gn_lanes_ready(const struct gn_lanes *l) { return atomic_load(&l->ready); }
@@ -228,7 +261,8 @@ void gn_lanes_shut(struct gn_lanes *l)
 void gn_lanes_close(struct gn_lanes *l)
 {
     gn_lanes_shut(l);
-    pthread_join(l->opener, NULL);
+    for (unsigned i = 0; i < atomic_load(&l->threads); i++) // each starts the next one before it ends
+        pthread_join(l->lanes[i].thread, NULL);
     gn_lanes_abandon(l);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->given);
@@ -237,7 +271,10 @@ void gn_lanes_close(struct gn_lanes *l)
 
 void gn_lanes_abandon(struct gn_lanes *l)
 {
+    int opening = atomic_load(&l->opening);
+    if (opening >= 0)
+        close(opening);
     for (int i = 0; i < GN_LANES_MAX; i++)
-        if (l->lanes[i].fd >= 0)
+        if (l->lanes[i].fd >= 0 && l->lanes[i].fd != opening)
             close(l->lanes[i].fd);
 }

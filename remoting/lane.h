@@ -2,10 +2,11 @@
 // Lanes: further connections of a session that carry large payload, where one stream does not fill the network.
 //
 // Commands stay on the first connection, in their order; a command with payload says on which lane that comes. A lane is a queue: its pieces lie
-// on it in the order of their commands. The client opens lanes beside the session, so they delay nothing, and fills whichever has least to send.
+// on it in the order of their commands. The other way it carries data of copies that a thread of the client waits for. The client opens lanes beside the session, so they delay nothing, and fills whichever has least to send.
 #ifndef GN_REMOTING_LANE_H
 #define GN_REMOTING_LANE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,11 +35,26 @@ struct gn_lane_piece { // in front of each piece of payload; its bytes follow, a
     uint32_t number; // of the lane's pieces, from 0
 };
 
+// Whether it may stand in front of the lane's piece `number` at a server with such chunks.
+bool gn_lane_piece_right(const struct gn_lane_piece *head, uint32_t number, uint64_t chunk_bytes);
+
+struct gn_lane_data { // the other way: in front of each piece of data of a copy to the host; its bytes follow, and zeros up to 8
+    uint64_t transfer, offset;
+    uint32_t size_bytes;
+    uint32_t number; // of the lane's pieces, from 0
+};
+static_assert(sizeof(struct gn_lane_data) == 24, "header of data on a lane");
+bool gn_lane_data_right(const struct gn_lane_data *head, uint32_t number, uint64_t chunk_bytes); // whether its copy wants it is another question
+
+int gn_lane_unsent(int fd); // bytes that wait in the socket
+int gn_lane_write(int fd, const void *head, size_t head_bytes, const void *data, size_t size_bytes); // with zeros up to 8; 0 or -errno
+
 // --- the client's lanes
 struct gn_lanes;
 
-// Begins to open `count` of them; a thread does that. 0 or -errno.
-int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, uint32_t session, const uint8_t *key, unsigned count);
+// Begins to open `count` of them, one after the other. Each has a thread, which opens it, starts the next one's, and calls `receive`. 0 or -errno.
+int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, uint32_t session, const uint8_t *key, unsigned count,
+                  void (*receive)(void *ctx, int fd), void *ctx);
 // The lane that has least to send, as its number, or 0 when none is open yet; it is the caller's until given back.
 unsigned gn_lanes_take(struct gn_lanes *lanes);
 int gn_lanes_send(struct gn_lanes *lanes, unsigned lane, const void *data, size_t size_bytes); // 0 or -errno

@@ -142,7 +142,12 @@ const char *gn_session_over(const struct gn_session *s)
     return atomic_load_explicit(&s->over, memory_order_acquire) ? s->why : NULL;
 }
 
-void gn_session_use_lanes(struct gn_session *s, struct gn_lanes *lanes) { atomic_store_explicit(&s->lanes, lanes, memory_order_release); }
+void gn_session_use_lanes(struct gn_session *s, struct gn_lanes *lanes) 
+{
+    atomic_store(&s->lanes, lanes);
+    if (atomic_load(&s->over)) // by a lane, perhaps, before it was known here
+        gn_lanes_shut(lanes);
+}
 
 void gn_session_close(struct gn_session *s)
 {
@@ -191,13 +196,15 @@ void gn_session_count(struct gn_session *s, struct gn_session_counts *counts)
     struct gn_lanes *lanes = atomic_load(&s->lanes);
     counts->lanes = lanes ? gn_lanes_ready(lanes) : 0;
     counts->lane_sends = atomic_load_explicit(&s->lane_sends, memory_order_relaxed);
+    counts->lane_receives = atomic_load_explicit(&s->lane_receives, memory_order_relaxed);
     counts->payload_bytes_sent += atomic_load_explicit(&s->lane_bytes, memory_order_relaxed);
     counts->looks = atomic_load_explicit(&s->spin.looks, memory_order_relaxed);
     counts->look_hits = atomic_load_explicit(&s->spin.hits, memory_order_relaxed);
     counts->marks = s->marks_heard;
     counts->receives = atomic_load_explicit(&s->receives, memory_order_relaxed);
     counts->command_bytes_received = atomic_load_explicit(&s->command_bytes_received, memory_order_relaxed);
-    counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed);
+    counts->payload_bytes_received = atomic_load_explicit(&s->payload_bytes_received, memory_order_relaxed) +
+                                     atomic_load_explicit(&s->lane_received_bytes, memory_order_relaxed);
     counts->packed_raw_bytes = atomic_load(&s->packing.raw_bytes) + atomic_load(&s->unpacked_raw_bytes);
     counts->packed_bytes = atomic_load(&s->packing.packed_bytes) + atomic_load(&s->unpacked_bytes);
     // Small payload has been counted with the ring's bytes; what of it still waits there is counted as sent.

@@ -49,6 +49,8 @@ int gn_session_open(struct gn_session **session, struct gn_link *link, const str
                     const struct gn_welcome *welcome);
 // Large payload goes over these lanes from now on; they are the session's.
 void gn_session_use_lanes(struct gn_session *session, struct gn_lanes *lanes);
+// Receives what the server sends over an open lane, until that or the session ends (session_lane.c).
+void gn_session_lane(void *session, int fd);
 void gn_session_close(struct gn_session *session); // ends its threads and frees it; no call may be under way
 void gn_session_forked(struct gn_session *session); // in a forked child: closes descriptors, touches nothing else
 
@@ -110,7 +112,7 @@ struct gn_session_counts {
     uint64_t round_trips, commands, command_bytes_sent, payload_bytes_sent, command_bytes_received, payload_bytes_received, sends, receives, wakeups, marks;
     const char *link; // its name
     uint64_t packed_raw_bytes, packed_bytes; // payload of either direction that went packed: before and after; the latter is counted above too
-    uint64_t lanes, lane_sends; // lanes that are open, and payloads that went over them
+    uint64_t lanes, lane_sends, lane_receives; // lanes that are open, payloads that went over them, pieces of data that came
     uint64_t direct_sends;    // by callers, each of their command, over a link where that is a copy
     uint64_t lone_sends;      // of a command that nothing had been sent shortly before; these and the next two: by the thread that posted
     uint64_t flush_sends;     // because much was pending

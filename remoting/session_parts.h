@@ -58,6 +58,7 @@ struct waiter { // on the stack of the thread that waits
     uint64_t sequence;
     _Atomic uint32_t woken; // futex word
     _Atomic bool done;      // the reply is here; or, for room, something has moved
+    bool held;              // the reply is here, but not all the bytes that it announces: who brings the last one says that it is done
     bool asleep;            // on the word: takes the receiver's role only when woken
     uint64_t transfer;      // of a read: ends with the reply. 0: none
     int32_t code, latched;
@@ -73,6 +74,8 @@ struct transfer {
     enum transfer_kind kind;
     struct gn_box box;
     uint64_t moved_bytes;
+    unsigned landing; // pieces of it that lanes are writing to the box: as long as there are any, the box is not the program's again
+    bool ended;       // nothing more is taken
 };
 
 enum sender_state { SENDER_NONE, SENDER_ASLEEP, SENDER_ARMED, SENDER_DUE }; // armed: wakes in TAIL_NS; due: now
@@ -130,7 +133,8 @@ struct gn_session {
     bool has_threads;
     _Atomic bool stopping;
     struct gn_lanes *_Atomic lanes; // or NULL
-    _Atomic uint64_t lane_sends, lane_bytes;
+    _Atomic uint64_t lane_sends, lane_bytes, lane_receives, lane_received_bytes;
+    _Atomic uint32_t landed; // futex word: changes when the last landing of a transfer that has ended is over
     struct gn_session_counts counts; // under send_lock, round_trips under receive_lock
     _Atomic uint64_t receives, command_bytes_received, payload_bytes_received; // by the receiver
 };
@@ -150,6 +154,7 @@ int session_ask_read(struct gn_session *s, uint64_t context, const void *args, u
 // With the receiver's role: reads once and handles what is whole, up to what `w` waits for (or NULL). 0 or -errno.
 int session_pump(struct gn_session *s, int wait, const struct waiter *w);
 void session_wait(struct gn_session *s, struct waiter *w); // until w->done, or the session is over
+void session_wake(struct waiter *w); // with the receive lock
 void session_room(struct gn_session *s); // there is room, or the session is over: those that wait for it look again
 void session_waiter_add(struct gn_session *s, struct waiter *w);
 void session_waiter_remove(struct gn_session *s, struct waiter *w);
@@ -165,6 +170,12 @@ int session_marks(struct gn_session *s, const struct gn_message *m, const void *
 uint64_t session_transfer_open(struct gn_session *s, enum transfer_kind kind, const struct gn_box *box); // 0: too many
 void session_transfer_close(struct gn_session *s, uint64_t id);
 bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box); // is this data due? (Data of a copy that nobody waits for counts as heard.)
+// With the receive lock: the reply to a read has come. Whether it is to be held because bytes of the box are still to come over lanes.
+bool session_transfer_answered(struct gn_session *s, uint64_t id, int32_t code);
+void session_transfer_leave(struct gn_session *s, uint64_t id); // closes the transfer of a read; back when nothing writes to its box
+// A piece from a lane. 1: it is to be written to *box, and session_transfer_landed is to follow; 0: its copy is over; -EPROTO: no copy's.
+int session_transfer_land(struct gn_session *s, const struct gn_lane_data *head, struct gn_box *box);
+void session_transfer_landed(struct gn_session *s, const struct gn_lane_data *head, bool whole);
 void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_bytes);
 void session_pull(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes);
 void gn_box_scatter(const struct gn_box *box, uint64_t offset, const uint8_t *from, size_t size_bytes);

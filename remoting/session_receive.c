@@ -88,7 +88,7 @@ void session_waiter_remove(struct gn_session *s, struct waiter *w)
 }
 
 // With the receive lock. Who receives for himself is not asleep.
-static void wake(struct waiter *w)
+void session_wake(struct waiter *w)
 {
     atomic_store(&w->woken, 1);
     if (w->asleep)
@@ -100,8 +100,8 @@ static void wake(struct waiter *w)
 void session_pass_role(struct gn_session *s)
 {
     for (struct waiter *w = s->waiters; w; w = w->next)
-        if (w->asleep && !w->done) {
-            wake(w);
+        if (w->asleep && !w->done && !w->held) {
+            session_wake(w);
             return;
         }
     if (atomic_load(&s->async_due) > 0) {
@@ -131,7 +131,7 @@ void session_wait(struct gn_session *s, struct waiter *w)
             gn_lock_take(&s->receive_lock);
             continue;
         }
-        if (!s->receiving) {
+        if (!s->receiving && !w->held) {
             s->receiving = true;
             gn_lock_give(&s->receive_lock);
             int error = session_pump(s, 1, w);
@@ -142,6 +142,8 @@ void session_wait(struct gn_session *s, struct waiter *w)
             s->receiving = false;
             continue;
         }
+        if (!s->receiving) // what this thread waits for comes over lanes; others may wait for the link
+            session_pass_role(s);
         // When the session is over, the receiver may still be writing to what is ours: wait until it has let go.
         atomic_store(&w->woken, 0);
         w->asleep = true;
@@ -162,7 +164,7 @@ void session_room(struct gn_session *s)
     for (struct waiter *w = s->waiters; w; w = w->next)
         if (w->kind == WAIT_ROOM) {
             w->done = true;
-            wake(w);
+            session_wake(w);
         }
     gn_lock_give(&s->receive_lock);
 }
@@ -194,7 +196,7 @@ static struct waiter *waiter_of(struct gn_session *s, uint64_t sequence)
     struct waiter *found = NULL;
     gn_lock_take(&s->receive_lock);
     for (struct waiter *w = s->waiters; w && !found; w = w->next)
-        if (w->kind == WAIT_REPLY && w->sequence == sequence && !w->done)
+        if (w->kind == WAIT_REPLY && w->sequence == sequence && !w->done && !w->held)
             found = w;
     gn_lock_give(&s->receive_lock);
     return found;
@@ -220,15 +222,17 @@ static int reply(struct gn_session *s, const struct gn_message *m)
         return error;
     if (!(m->value & GN_REPLY_SWEPT))
         gn_session_doubt(s);
-    if (w->transfer) // before the caller knows: no more data goes to memory that is its own again
-        session_transfer_close(s, w->transfer);
     gn_lock_take(&s->receive_lock);
     w->body_bytes = m->size_bytes;
     w->code = m->code;
     w->latched = m->latched;
     w->latched_op = m->latched_op;
-    w->done = true;
-    wake(w);
+    // Before the caller knows: no more data goes to memory that is its own again.
+    w->held = w->transfer && session_transfer_answered(s, w->transfer, m->code);
+    if (!w->held) {
+        w->done = true;
+        session_wake(w);
+    }
     gn_lock_give(&s->receive_lock);
     return 0;
 }
@@ -378,7 +382,7 @@ int session_pump(struct gn_session *s, int wait, const struct waiter *w)
                                                   : small(s, &m);
         if (error)
             return error;
-    } while (!(w && w->done) && s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));
+    } while (!(w && (w->done || w->held)) && s->buffer_end - s->buffer_at >= sizeof m && !atomic_load(&s->over));
     return 0;
 }
 
@@ -439,7 +443,7 @@ void *session_receiver(void *session)
     }
     // Whoever waits must see that the session is over, and go.
     for (struct waiter *w = s->waiters; w; w = w->next)
-        wake(w);
+        session_wake(w);
     gn_lock_give(&s->receive_lock);
     return NULL;
 }

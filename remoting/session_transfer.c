@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies under way between the program's host memory and the server, by number: the server never names an address of the client's.
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "remoting/futex.h"
 #include "remoting/session_parts.h"
 
 // --- boxes
@@ -106,7 +108,9 @@ void session_transfer_close(struct gn_session *s, uint64_t id)
     gn_lock_take(&s->receive_lock);
     struct transfer *t = find(s, id);
     enum transfer_kind kind = t ? t->kind : TRANSFER_FREE;
-    if (t) {
+    if (t && t->landing) { // not before the lanes have let go: session_transfer_leave
+        t->ended = true;
+    } else if (t) {
         t->kind = TRANSFER_FREE;
         t->next_free = s->transfer_free;
         s->transfer_free = (uint32_t)(t - s->transfers) + 1;
@@ -120,13 +124,28 @@ bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, u
 {
     gn_lock_take(&s->receive_lock);
     const struct transfer *t = find(s, id);
-    bool fits = t && t->kind != TRANSFER_PULL && offset <= gn_box_bytes(&t->box) && size_bytes <= gn_box_bytes(&t->box) - offset;
+    bool fits = t && t->kind != TRANSFER_PULL && !t->ended && offset <= gn_box_bytes(&t->box) && size_bytes <= gn_box_bytes(&t->box) - offset;
     if (fits)
         *box = t->box;
     if (fits && t->kind == TRANSFER_READ_ASYNC)
         gn_session_doubt(s); // before the bytes are where the program can see them
     gn_lock_give(&s->receive_lock);
     return fits;
+}
+
+// With the receive lock: when all bytes are here, a reply that had to be held for them may be acted on.
+static void tell_whole(struct gn_session *s, struct transfer *t, uint64_t id)
+{
+    if (t->kind != TRANSFER_READ || t->landing || t->moved_bytes < gn_box_bytes(&t->box))
+        return;
+    for (struct waiter *w = s->waiters; w; w = w->next)
+        if (w->held && w->transfer == id) {
+            t->ended = true;
+            w->held = false;
+            w->done = true;
+            session_wake(w);
+            return;
+        }
 }
 
 void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_bytes)
@@ -137,10 +156,71 @@ void session_transfer_moved(struct gn_session *s, uint64_t id, uint64_t size_byt
     if (t) {
         t->moved_bytes += size_bytes;
         all = t->kind == TRANSFER_PULL && t->moved_bytes >= gn_box_bytes(&t->box);
+        tell_whole(s, t, id);
     }
     gn_lock_give(&s->receive_lock);
     if (all)
         session_transfer_close(s, id);
+}
+
+// --- what lanes bring
+
+bool session_transfer_answered(struct gn_session *s, uint64_t id, int32_t code)
+{
+    struct transfer *t = find(s, id);
+    bool waits = t && !t->ended && !code && atomic_load(&s->lanes) && (t->landing || t->moved_bytes < gn_box_bytes(&t->box));
+    if (t && !waits)
+        t->ended = true;
+    return waits;
+}
+
+int session_transfer_land(struct gn_session *s, const struct gn_lane_data *head, struct gn_box *box)
+{
+    uint64_t index = head->transfer & 0xffffffff, generation = head->transfer >> 32;
+    int result = -EPROTO;
+    gn_lock_take(&s->receive_lock);
+    struct transfer *t = index < s->transfer_count ? &s->transfers[index] : NULL;
+    if (t && generation && (generation < t->generation || (generation == t->generation && (t->ended || t->kind == TRANSFER_FREE)))) {
+        result = 0;
+    } else if (t && generation == t->generation && t->kind == TRANSFER_READ && head->offset <= gn_box_bytes(&t->box) &&
+               head->size_bytes <= gn_box_bytes(&t->box) - head->offset) {
+        *box = t->box;
+        t->landing++;
+        result = 1;
+    }
+    gn_lock_give(&s->receive_lock);
+    return result;
+}
+
+void session_transfer_landed(struct gn_session *s, const struct gn_lane_data *head, bool whole)
+{
+    gn_lock_take(&s->receive_lock);
+    struct transfer *t = find(s, head->transfer); // still there: who closes it waits for the landing
+    t->landing--;
+    t->moved_bytes += whole ? head->size_bytes : 0;
+    tell_whole(s, t, head->transfer);
+    if (t->ended && !t->landing) {
+        atomic_fetch_add(&s->landed, 1);
+        gn_futex_wake(&s->landed, INT_MAX);
+    }
+    gn_lock_give(&s->receive_lock);
+}
+
+void session_transfer_leave(struct gn_session *s, uint64_t id)
+{
+    for (;;) {
+        uint32_t word = atomic_load(&s->landed);
+        gn_lock_take(&s->receive_lock);
+        struct transfer *t = find(s, id);
+        bool landing = t && t->landing;
+        if (t)
+            t->ended = true;
+        gn_lock_give(&s->receive_lock);
+        if (!landing)
+            break;
+        gn_futex_wait(&s->landed, word, 0);
+    }
+    session_transfer_close(s, id);
 }
 
 // --- copies
@@ -153,7 +233,7 @@ int gn_session_read(struct gn_session *s, uint64_t context, void *args, const st
     if (!a->transfer)
         return -ENOMEM;
     int error = session_ask_read(s, context, a, a->transfer, code, latched);
-    session_transfer_close(s, a->transfer);
+    session_transfer_leave(s, a->transfer);
     return error;
 }
 

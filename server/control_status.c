@@ -43,6 +43,7 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
         {"receives", &t->receives},
         {"looks", &t->looks},
         {"look_hits", &t->look_hits},
+        {"lane_sends", &t->lane_sends},
     };
     fprintf(f, "{\"session\": %u, \"worker_pid\": %d, \"program\": ", s->start.session, s->child.pid);
     put_string(f, s->start.hello.program);

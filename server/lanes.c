@@ -13,6 +13,7 @@
 #include "remoting/lane.h"
 #include "remoting/pass.h"
 #include "server/commands.h"
+#include "server/lanes_out.h"
 #include "server/log.h"
 #include "server/spawn.h"
 #include "server/staging.h"
@@ -75,7 +76,7 @@ static int read_piece(struct lane *lane, uint32_t number, const char **why)
     if (error)
         return error;
     *why = "a lane's piece out of order, or of an impossible size";
-    if (head.number != number || head.size_bytes <= GN_SMALL_PAYLOAD_BYTES || head.size_bytes > l->worker->limits.chunk_bytes)
+    if (!gn_lane_piece_right(&head, number, l->worker->limits.chunk_bytes))
         return -EPROTO;
     struct piece *p = calloc(1, sizeof *p);
     *why = "more payload on lanes than the window allows";
@@ -105,6 +106,8 @@ static void *read_lane(void *arg)
     const char *why = NULL;
     uint64_t said = lane->number;
     int error = send(lane->fd, &said, sizeof said, MSG_NOSIGNAL) == sizeof said ? 0 : -EPIPE;
+    if (!error && lane->lanes->worker->lanes_out)
+        gn_lanes_out_join(lane->lanes->worker->lanes_out, lane->number, lane->fd);
     for (uint32_t number = 0; !error; number++)
         error = read_piece(lane, number, &why);
     end(lane, why ? -EPROTO : 0, why ? why : "a lane has gone");

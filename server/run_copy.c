@@ -4,6 +4,7 @@
 
 #include "server/box.h"
 #include "server/due.h"
+#include "server/lanes_out.h"
 #include "server/output.h"
 #include "server/run.h"
 #include "server/staging.h"
@@ -48,6 +49,13 @@ static void push_data(struct gn_worker *w, uint64_t transfer, uint64_t offset, u
     gn_output_push_slot(w->output, &m, slot);
 }
 
+// Data of a copy whose caller waits may overtake everything on its way: nothing tells of it but its reply, which the client holds until all is there.
+static void push_awaited(struct gn_worker *w, uint64_t transfer, uint64_t offset, uint64_t size_bytes, int slot)
+{
+    if (!gn_lanes_out_push(w->lanes_out, transfer, offset, size_bytes, slot))
+        push_data(w, transfer, offset, size_bytes, slot);
+}
+
 // A copy that is small enough for one slot, on its way already.
 static void finish_read(struct gn_worker *w, void *data)
 {
@@ -59,7 +67,7 @@ static void finish_read(struct gn_worker *w, void *data)
     if (r)
         gn_staging_release(w->staging, job->slot);
     else
-        push_data(w, job->transfer, 0, job->size_bytes, job->slot);
+        push_awaited(w, job->transfer, 0, job->size_bytes, job->slot);
     gn_reply_now(w, job->sequence, GN_OP_read, r, NULL);
 }
 
@@ -86,7 +94,7 @@ static CUresult send_piece(struct gn_worker *w, const struct read_job *job, int 
         gn_staging_release(w->staging, slot); // the context is lost: nothing writes to it any more
         return r;
     }
-    push_data(w, job->transfer, offset, size_bytes, slot);
+    push_awaited(w, job->transfer, offset, size_bytes, slot);
     gn_output_flush(w->output);
     return CUDA_SUCCESS;
 }

@@ -13,6 +13,7 @@
 #include "server/greet.h"
 #include "server/host.h"
 #include "server/lanes.h"
+#include "server/lanes_out.h"
 #include "server/log.h"
 #include "server/marks.h"
 #include "server/output.h"
@@ -59,6 +60,8 @@ int gn_worker_main(const struct gn_worker_start *start)
     if (gn_print_open())
         gn_log(GN_LOG_WARN, "what kernels print will not reach the client");
     if (open_parts(w, link, &start->session->hello))
+        return GN_EXIT_START;
+    if (welcome.lanes && start->session->hello.wants & GN_WANTS_LANES_BACK && gn_lanes_out_open(&w->lanes_out, w))
         return GN_EXIT_START;
     if (welcome.lanes && gn_lanes_in_open(&w->lanes, w, start->front_fd, start->fd, (unsigned)welcome.lanes))
         return GN_EXIT_START;

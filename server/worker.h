@@ -49,6 +49,7 @@ struct gn_worker {
     struct gn_pulls *pulls;         // server/host.h: what the client has been asked to do or to send
     struct gn_commands *commands;   // server/commands.h
     struct gn_lanes_in *lanes;      // server/lanes.h, or NULL
+    struct gn_lanes_out *lanes_out; // server/lanes_out.h; NULL: no data to the client over lanes
     struct gn_memory_list *memory;  // server/run_memory.c: the session's allocations
     struct gn_pools *pools;         // server/pool.h: ranges that the client allocates from
     struct gn_images *images;       // server/run_image.c: images being uploaded

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Are results the same when large payload comes over further connections? Programs that look at order and sizes run with lanes, over a network
+# Are results the same when large payload, either way, comes over further connections? Programs that look at order and sizes run with lanes, over a network
 # that is slow and cuts everything to pieces too; the statistics say whether lanes were used, and where they must not be.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 stats=$lib_scratch/stats.json
@@ -11,12 +11,12 @@ config() { printf '[server]\nlog = "warn"\n[limits]\n%s\n' "$1" >"$lib_scratch/s
 used() {
     GENIE_STATS=$stats same 120 "$@" || return 1
     grep -E '"lane' "$stats"
-    [ "$(stat_of "$stats" lanes)" -gt 0 ] && [ "$(stat_of "$stats" lane_sends)" -gt 0 ]
+    [ "$(stat_of "$stats" lanes)" -gt 0 ] && [ "$(stat_of "$stats" lane_sends)" -gt 0 ] && [ "$(stat_of "$stats" lane_receives)" -gt 0 ]
 }
 unused() {
     GENIE_STATS=$stats same 120 "$@" || return 1
     grep -E '"lane' "$stats"
-    [ "$(stat_of "$stats" lanes)" -eq 0 ] && [ "$(stat_of "$stats" lane_sends)" -eq 0 ]
+    [ "$(stat_of "$stats" lanes)" -eq 0 ] && [ "$(stat_of "$stats" lane_sends)" -eq 0 ] && [ "$(stat_of "$stats" lane_receives)" -eq 0 ]
 }
 
 serve 127.0.0.1:0
@@ -32,24 +32,38 @@ GENIE_OPT=-lanes check "-lanes: none" unused off "$b/tests/e2e/sizes"
 GENIE_OPT=-threads check "-threads: none" unused threads "$b/tests/e2e/sizes"
 GENIE_LANES=auto check "by itself: none over loopback" unused auto "$b/tests/e2e/sizes"
 
-through_relay() { # NAME ADDRESS RELAY-OPTION...
-    local name=$1 address=$2 relay tries result
-    shift 2
+# As many bytes come to the program over lanes as without, none of them twice; and every round trip is one that there would be without.
+as_many() {
+    local with without
+    GENIE_OPT=-lz4 used down "$b/tests/e2e/down" || return 1
+    with=$(stat_of "$stats" bytes_received.payload)/$(stat_of "$stats" round_trips)
+    GENIE_OPT=-lz4,-lanes unused down_off "$b/tests/e2e/down" || return 1
+    without=$(stat_of "$stats" bytes_received.payload)/$(stat_of "$stats" round_trips)
+    echo "with lanes $with, without $without"
+    [ "$with" = "$without" ]
+}
+check "copies to the host: the same bytes, as many of them" as_many
+
+through_relay() { # NAME ADDRESS PROGRAM RELAY-OPTION...
+    local name=$1 address=$2 program=$3 relay tries result
+    shift 3
     "$b/genie-relay" --listen "unix:$lib_scratch/$name.relay" --server "$address" "$@" >"$lib_scratch/relay.log" 2>&1 &
     relay=$!
     for ((tries = 100; tries > 0; tries--)); do
         [ -S "$lib_scratch/$name.relay" ] && break
         sleep 0.05
     done
-    GENIE_SERVER=unix:$lib_scratch/$name.relay used "$name" "$b/tests/e2e/sizes"
+    GENIE_SERVER=unix:$lib_scratch/$name.relay used "$name" "$program"
     result=$?
     kill "$relay"
     wait "$relay" 2>/dev/null
     return $result
 }
 if [ -x "$b/genie-relay" ]; then
-    E2E_TRIES=6 check "sizes over connections that are slow" through_relay slow "$GENIE_SERVER" --rtt-us 4000 --gbit 2
-    E2E_TRIES=6 check "sizes over connections that cut everything up" through_relay cut "$GENIE_SERVER" --pieces 3001 --seed 5
+    E2E_TRIES=6 check "sizes over connections that are slow" through_relay slow "$GENIE_SERVER" "$b/tests/e2e/sizes" --rtt-us 4000 --gbit 2
+    check "copies to the host over connections that are slow" through_relay slow_down "$GENIE_SERVER" "$b/tests/e2e/down" --rtt-us 4000 --gbit 2
+    E2E_TRIES=6 check "sizes over connections that cut everything up" through_relay cut "$GENIE_SERVER" "$b/tests/e2e/sizes" --pieces 3001 --seed 5
+    check "copies to the host over connections that cut everything up" through_relay cut_down "$GENIE_SERVER" "$b/tests/e2e/down" --pieces 30011 --seed 6
 else
     skip "sizes over connections that are slow" "no genie-relay in this variant"
 fi
@@ -60,6 +74,7 @@ window = "256KiB"
 lanes = 2'
 serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
 GENIE_RING=64KiB check "two lanes, a small window and ring" used small "$b/tests/e2e/sizes"
+check "copies to the host over two lanes, in small pieces" used small_down "$b/tests/e2e/down"
 stop_server "$server_pid"
 config 'lanes = 0'
 serve 127.0.0.1:0 --config "$lib_scratch/server.toml"

@@ -11,6 +11,7 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "remoting/hello.h"
+#include "remoting/lane.h"
 
 static uint8_t bytes[16384];
 static struct gn_cursor c;
@@ -91,6 +92,13 @@ static void hellos(void)
     begin("\3", 1);
     c.at += gn_welcome_encode(c.at, gn_cursor_left(&c), &w);
     keep("hello", "welcome");
+    begin("\2", 1);
+    gn_put_u64(&c, GN_LANE_MAGIC);
+    gn_put_u64(&c, GN_LANE_HELLO_BYTES - 16);
+    gn_put_u32(&c, 7);
+    gn_put_u32(&c, 1);
+    gn_put_bytes(&c, "0123456789abcdef", GN_LANE_KEY_BYTES);
+    keep("hello", "lane");
 }
 
 // --- messages, in answer to what tests/fuzz/fuzz_messages.c has outstanding
@@ -137,6 +145,33 @@ static void messages(void)
     for (uint64_t sequence = 2; sequence < 12; sequence++)
         MESSAGE(NULL, .kind = GN_MESSAGE_REPLY, .id = sequence, .acked_bytes = 16);
     keep("messages", "confirmed");
+}
+
+// --- a lane, for the copies that tests/fuzz/fuzz_lane.c has under way
+
+static void lane_data(uint64_t transfer, uint64_t offset, uint32_t size_bytes, uint32_t number)
+{
+    static const uint8_t data[8192];
+    struct gn_lane_data head = {transfer, offset, size_bytes, number};
+    gn_put_bytes(&c, &head, sizeof head);
+    gn_put_bytes(&c, data, size_bytes);
+}
+
+static void lanes(void)
+{
+    const uint64_t first = 1ull << 32;
+    begin("\2", 1); // both copies, the second whole
+    lane_data(first, 0, 8000, 0);
+    lane_data(first + 1, 600, 600, 1);
+    lane_data(first + 1, 0, 600, 2);
+    keep("lane", "two");
+    begin("\1", 1); // the first one is over
+    lane_data(first, 0, 333, 0);
+    lane_data(first + 1, 1, 1199, 1);
+    keep("lane", "late");
+    begin("", 1);
+    lane_data(first + 2, 0, 100, 0); // one that lanes do not bring
+    keep("lane", "not-mine");
 }
 
 // --- commands, behind the prologue of tests/fuzz/fuzz_commands.c
@@ -288,6 +323,7 @@ int main(void)
     decoders();
     hellos();
     messages();
+    lanes();
     commands();
     return 0;
 }

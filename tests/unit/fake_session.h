@@ -91,6 +91,7 @@ bool gn_session_host_pending(struct gn_session *s)
     return false;
 }
 void gn_session_host_expected(struct gn_session *s) { (void)s; }
+void gn_session_lane(void *session, int fd) { (void)session, (void)fd; }
 void gn_session_use_lanes(struct gn_session *session, struct gn_lanes *lanes)
 {
     (void)session;
