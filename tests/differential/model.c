@@ -356,7 +356,8 @@ static enum verdict address(struct model *m, const struct op *op, unsigned i, ui
     return a->n >= 0 && bytes < 1 << 30 && end <= t->at->size_bytes ? WORKS : FAILS;
 }
 
-// Does the accesses `t` in the lane. `wait`: the call returns after the work.
+// Does the accesses `t` in the lane. `wait`: the call returns after the work. Of a call that is refused perhaps (not `certain`) nothing follows for
+// the order of others.
 static bool touch(struct model *m, const struct op *op, uint8_t lane, const struct touch *t, unsigned count, bool wait, bool certain)
 {
     struct clock k = before(m, op, lane);
@@ -371,7 +372,7 @@ static bool touch(struct model *m, const struct op *op, uint8_t lane, const stru
             return false;
         wait |= direct && t[i].write;
     }
-    if (!enqueue(m, op, lane))
+    if (certain && !enqueue(m, op, lane))
         return false;
     for (unsigned i = 0; i < count; i++)
         if (!t[i].is_host || t[i].at->pinned)

@@ -3,14 +3,14 @@
 # Do random programs of driver calls get the same answers and bytes from a server as from the driver itself?
 #
 #   run.sh [release|asan|tsan]                        bounded: the kept programs, random ones, and whether the tester finds known defects
-#   run.sh VARIANT --programs N [--seed S]            N programs in each configuration, and how many there were
+#   run.sh VARIANT --programs N [--seed S]            N programs in each configuration from seed S on (1), and how many there were
 #   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, embedded, -OPTIMISATION
 #
 # Everything that GENIE_OPT can switch is in the list: the names come from the shim's own table.
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/../e2e/lib.sh"
 shift
-programs=0 seed=$(date +%s) only=
+programs=0 seed=1 only=
 while [ $# -gt 0 ]; do
     case $1 in
     --programs) programs=$2 ;;
