@@ -73,5 +73,9 @@ int main(void)
         line("pinned", pinned[0], pinned[1], shrinks, 2);
         rows(pageable[0], pageable[1], shrinks);
     }
+    for (int i = 0; i < 2; i++) {
+        free(pageable[i]);
+        CU(cuMemFreeHost(pinned[i]));
+    }
     return e2e_finish();
 }

@@ -4,8 +4,8 @@
 # own; everything else works in it too, linked statically and in the shim; and how large the library is.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 limit=$((256 << 10))
-[ "$variant" = release ] && steps=16 programs="order errors contexts prints sizes bulk waits forks" || { steps=3 programs="order errors prints" E2E_TRIES=20; export E2E_TRIES; }
-args=(--model tiny --prompt-tokens 12 --steps $steps --seed 3 --print-tokens)
+[ "$variant" = release ] && steps=16 prompt=12 programs="order errors contexts prints sizes bulk waits forks" || { steps=2 prompt=4 programs="order errors prints" E2E_TRIES=20; export E2E_TRIES; }
+args=(--model tiny --prompt-tokens $prompt --steps $steps --seed 3 --print-tokens)
 bin=$b/tests/e2e
 export GENIE_MOCK=devices=2 E2E_ONE_THREAD=1
 

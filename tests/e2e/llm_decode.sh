@@ -3,9 +3,9 @@
 # Does the main job give the same tokens locally and remotely, through shared memory, over Unix and TCP sockets, with every optimisation off in turn; and does a decode
 # step cost one round trip? The figures come from GENIE_STATS, where they are exact.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-steps=3 switches=all # a sanitizer's kernels are slow: fewer steps, and every switch at once
-[ "$variant" = release ] && steps=16 switches="post shm uring threads all"
-args=(--model tiny --prompt-tokens 12 --steps $steps --seed 3 --print-tokens)
+steps=2 prompt=4 switches=all # a sanitizer's kernels are slow: fewer steps, and every switch at once
+[ "$variant" = release ] && steps=16 prompt=12 switches="post shm uring threads all"
+args=(--model tiny --prompt-tokens $prompt --steps $steps --seed 3 --print-tokens)
 tokens() { grep '^tokens' "$1"; }
 
 run_local() { locally "$b/llm_decode" "${args[@]}" >"$lib_scratch/local" && tokens "$lib_scratch/local"; }
@@ -17,14 +17,14 @@ run_remote() { # NAME
     [ ! -s "$lib_scratch/$1.err" ] || { cat "$lib_scratch/$1.err"; return 1; }
     diff <(tokens "$lib_scratch/local") <(tokens "$lib_scratch/$1")
 }
-checked() { remotely "$b/llm_decode" --model tiny --prompt-tokens 5 --steps 3 --check; }
+checked() { remotely "$b/llm_decode" --model tiny --prompt-tokens 4 --steps 2 --check; }
 one_round_trip() {
-    local more=$((steps + 5)) few many
-    args=(--model tiny --prompt-tokens 12 --steps $more --seed 3 --print-tokens)
+    local more=$((steps + 3)) few many
+    args=(--model tiny --prompt-tokens $prompt --steps $more --seed 3 --print-tokens)
     GENIE_STATS=$lib_scratch/more.json remotely "$b/llm_decode" "${args[@]}" >/dev/null || return 1
     few=$(stat_of "$lib_scratch/unix.json" round_trips) many=$(stat_of "$lib_scratch/more.json" round_trips)
     echo "$steps steps: $few round trips, $more steps: $many"
-    [ -n "$few" ] && [ $((many - few)) -eq 5 ]
+    [ -n "$few" ] && [ $((many - few)) -eq 3 ]
 }
 payload_down() { # the tokens, 4 bytes a step and one for the prefill: nothing else comes down
     local bytes
@@ -38,7 +38,7 @@ serve
 check "the same tokens through shared memory" run_remote unix
 check "a decode step costs one round trip" one_round_trip
 check "only the tokens come down" payload_down
-args=(--model tiny --prompt-tokens 12 --steps $steps --seed 3 --print-tokens)
+args=(--model tiny --prompt-tokens $prompt --steps $steps --seed 3 --print-tokens)
 for off in $switches; do
     export GENIE_OPT=-$off
     check "the same tokens with -$off" run_remote "$off"
