@@ -61,7 +61,27 @@ through_relay() { # NAME ADDRESS PROGRAM RELAY-OPTION...
     wait "$relay" 2>/dev/null
     return $result
 }
+# Connections that break in the middle of copies to the host: calls fail, and all of them come back.
+breaks() {
+    local relay tries code
+    "$b/genie-relay" --listen "unix:$lib_scratch/break.relay" --server "$GENIE_SERVER" --cut-bytes "$1" --seed 7 >"$lib_scratch/relay.log" 2>&1 &
+    relay=$!
+    for ((tries = 100; tries > 0; tries--)); do
+        [ -S "$lib_scratch/break.relay" ] && break
+        sleep 0.05
+    done
+    GENIE_SERVER=unix:$lib_scratch/break.relay remotely timeout -k 5 60 "$b/tests/e2e/down" >"$lib_scratch/break.out" 2>&1
+    code=$?
+    kill "$relay"
+    wait "$relay" 2>/dev/null
+    rm -f "$lib_scratch/break.relay"
+    tail -n 5 "$lib_scratch/break.out"
+    [ "$code" -gt 0 ] && [ "$code" -lt 124 ] && grep -q "genie: " "$lib_scratch/break.out"
+}
 if [ -x "$b/genie-relay" ]; then
+    check "connections that break after 40 MB" breaks 40000000
+    check "connections that break after 51 MB" breaks 51000007
+    check "connections that break after 62 MB" breaks 62000001
     E2E_TRIES=6 check "sizes over connections that are slow" through_relay slow "$GENIE_SERVER" "$b/tests/e2e/sizes" --rtt-us 4000 --gbit 2
     check "copies to the host over connections that are slow" through_relay slow_down "$GENIE_SERVER" "$b/tests/e2e/down" --rtt-us 4000 --gbit 2
     E2E_TRIES=6 check "sizes over connections that cut everything up" through_relay cut "$GENIE_SERVER" "$b/tests/e2e/sizes" --pieces 3001 --seed 5
