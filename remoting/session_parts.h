@@ -58,7 +58,7 @@ struct waiter { // on the stack of the thread that waits
     uint64_t sequence;
     _Atomic uint32_t woken; // futex word
     _Atomic bool done;      // the reply is here; or, for room, something has moved
-    bool held;              // the reply is here, but not all the bytes that it announces: who brings the last one says that it is done
+    _Atomic bool held;      // and stays so: the reply is here, but not all the bytes that it announces: who brings the last one says that it is done
     bool asleep;            // on the word: takes the receiver's role only when woken
     uint64_t transfer;      // of a read: ends with the reply. 0: none
     int32_t code, latched;

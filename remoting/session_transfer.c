@@ -139,9 +139,8 @@ static void tell_whole(struct gn_session *s, struct transfer *t, uint64_t id)
     if (t->kind != TRANSFER_READ || t->landing || t->moved_bytes < gn_box_bytes(&t->box))
         return;
     for (struct waiter *w = s->waiters; w; w = w->next)
-        if (w->held && w->transfer == id) {
+        if (w->held && !w->done && w->transfer == id) {
             t->ended = true;
-            w->held = false;
             w->done = true;
             session_wake(w);
             return;
