@@ -122,6 +122,8 @@ static CUresult submit_value(CUstream stream, struct value_op init)
 {
     struct mock_stream *s;
     CUresult r = mock_stream_resolve(stream, &s);
+    if (r == CUDA_SUCCESS)
+        r = s->context->error;
     if (r != CUDA_SUCCESS)
         return r;
     if (init.address % init.size_bytes || !value_is_there(&init))
