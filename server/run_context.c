@@ -9,6 +9,7 @@
 
 #include "remoting/errors.h"
 #include "server/due.h"
+#include "server/gate.h"
 #include "server/marks.h"
 #include "server/run.h"
 #include "server/run_state.h"
@@ -79,6 +80,8 @@ static void context_died(struct gn_worker *w, CUcontext context)
         gn_dues_lose(w, context, CUDA_ERROR_CONTEXT_IS_DESTROYED);
     if (w->waiters)
         gn_wait_context_gone(w, context);
+    if (w->gates)
+        gn_gates_context_gone(w, context);
     if (w->staging)
         gn_staging_context_gone(w->staging, context);
 }

@@ -14,7 +14,6 @@
 #include "server/output.h"
 
 enum {
-    PAGE = 4096,
     EVENTS_KEPT = 256,
     GROUP_MAX = 64, // small slots that share an event: the client is told of an eighth of them at once, so twice as often as it needs
 };
@@ -37,7 +36,6 @@ struct gn_staging {
     int first[GN_SLOT_KINDS + 1]; // slots of kind k are first[k] .. first[k + 1] - 1
     CUcontext registered;         // the context the memory was registered in, or NULL
     bool refused;
-    _Atomic CUdeviceptr device_address;
 
     pthread_mutex_t lock; // guards the slots; never held over a call of the driver or the output: who reads from the client needs it
     pthread_cond_t released[GN_SLOT_KINDS];
@@ -78,14 +76,6 @@ void *gn_staging_data(const struct gn_staging *s, int slot)
     return s->memory + small_bytes + (size_t)(slot - s->first[GN_SLOT_LARGE]) * s->worker->limits.chunk_bytes;
 }
 
-struct gn_gate gn_staging_gate(const struct gn_staging *s, int index)
-{
-    size_t offset = s->memory_bytes - GN_GATES * sizeof(uint32_t) + (size_t)index * sizeof(uint32_t);
-    CUdeviceptr device_address = atomic_load(&s->device_address);
-    return (struct gn_gate){.word = (volatile uint32_t *)(s->memory + offset),
-                            .address = device_address ? device_address + offset : 0};
-}
-
 int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
 {
     struct gn_staging *s = calloc(1, sizeof *s);
@@ -94,8 +84,7 @@ int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
     int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_OUT_SLOTS, GN_READ_SLOTS};
     s->worker = w;
     s->memory_bytes = GN_SMALL_SLOTS * (size_t)GN_SMALL_PAYLOAD_BYTES +
-                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT] + count[GN_SLOT_READ]) * w->limits.chunk_bytes +
-                      (GN_GATES * sizeof(uint32_t) + PAGE - 1) / PAGE * PAGE;
+                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT] + count[GN_SLOT_READ]) * w->limits.chunk_bytes;
     s->memory = mmap(NULL, s->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE];
     s->busy = calloc((size_t)s->busy_room, sizeof *s->busy);
@@ -312,7 +301,7 @@ void gn_staging_context(struct gn_staging *s, CUcontext context)
     if (s->registered || s->refused || !context)
         return;
     CUresult r = d->cuMemHostRegister_v2
-                     ? d->cuMemHostRegister_v2(s->memory, s->memory_bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP)
+                     ? d->cuMemHostRegister_v2(s->memory, s->memory_bytes, CU_MEMHOSTREGISTER_PORTABLE)
                      : CUDA_ERROR_NOT_SUPPORTED;
     if (r) {
         gn_log(GN_LOG_WARN, "the driver does not pin the staging memory (error %d); copies will be slower", (int)r);
@@ -320,10 +309,6 @@ void gn_staging_context(struct gn_staging *s, CUcontext context)
         return;
     }
     s->registered = context;
-    CUdeviceptr address = 0;
-    if (!d->cuMemHostGetDevicePointer_v2 || d->cuMemHostGetDevicePointer_v2(&address, s->memory, 0))
-        address = 0;
-    atomic_store(&s->device_address, address);
 }
 
 void gn_staging_context_leaves(struct gn_staging *s, CUcontext context)
@@ -350,10 +335,8 @@ void gn_staging_context_gone(struct gn_staging *s, CUcontext context)
     }
     s->leaving = NULL;
     pthread_mutex_unlock(&s->busy_lock);
-    if (s->registered == context) {
+    if (s->registered == context)
         s->registered = NULL;
-        atomic_store(&s->device_address, 0);
-    }
     tell_freed(s);
 }
 

@@ -16,7 +16,7 @@
 #include "server/worker.h"
 
 enum gn_slot_kind { GN_SLOT_SMALL, GN_SLOT_LARGE, GN_SLOT_OUT, GN_SLOT_READ, GN_SLOT_KINDS };
-enum { GN_OUT_SLOTS = 16, GN_READ_SLOTS = 8, GN_GATES = 1024 };
+enum { GN_OUT_SLOTS = 16, GN_READ_SLOTS = 8 };
 
 struct gn_staging;
 
@@ -50,12 +50,5 @@ void gn_staging_context(struct gn_staging *s, CUcontext context);
 void gn_staging_context_leaves(struct gn_staging *s, CUcontext context);
 void gn_staging_context_gone(struct gn_staging *s, CUcontext context);
 void gn_staging_stop(struct gn_staging *s); // the session is over: nobody waits for a slot any more
-
-// A gate: a word of pinned memory that a stream waits on.
-struct gn_gate {
-    volatile uint32_t *word;
-    CUdeviceptr address; // as the device sees it; 0 when the memory is not registered
-};
-struct gn_gate gn_staging_gate(const struct gn_staging *s, int index);
 
 #endif

@@ -356,10 +356,12 @@ static enum verdict address(struct model *m, const struct op *op, unsigned i, ui
     return a->n >= 0 && bytes < 1 << 30 && end <= t->at->size_bytes ? WORKS : FAILS;
 }
 
-// Does the accesses `t` in the lane. `wait`: the call returns after the work. Of a call that is refused perhaps (not `certain`) nothing follows for
-// the order of others.
+// Does the accesses `t` in the lane. `wait`: the call returns after the work. A call that is refused perhaps (not `certain`) would leave open what
+// later ones are ordered behind.
 static bool touch(struct model *m, const struct op *op, uint8_t lane, const struct touch *t, unsigned count, bool wait, bool certain)
 {
+    if (!certain)
+        return refuse(m, NO_LANE);
     struct clock k = before(m, op, lane);
     const struct clock *h = &m->host[op->thread];
     for (unsigned i = 0; i < count; i++) {
@@ -372,7 +374,7 @@ static bool touch(struct model *m, const struct op *op, uint8_t lane, const stru
             return false;
         wait |= direct && t[i].write;
     }
-    if (certain && !enqueue(m, op, lane))
+    if (!enqueue(m, op, lane))
         return false;
     for (unsigned i = 0; i < count; i++)
         if (!t[i].is_host || t[i].at->pinned)
@@ -387,7 +389,7 @@ static bool touch(struct model *m, const struct op *op, uint8_t lane, const stru
     for (unsigned i = 0; i < count; i++)
         if (t[i].is_host && t[i].at->pinned == 2 && kinds[op->kind].wait != 'w')
             wait = false;
-    if (wait && certain)
+    if (wait)
         host_sees(m, op, lane);
     return true;
 }
