@@ -79,12 +79,14 @@ void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUre
     }
     gn_print_forward(w);
     pthread_mutex_lock(&l->lock);
+    bool over = l->over; // a wait that the session's end has cut short is no answer: the client learns of the end itself
     m.latched = (int32_t)l->latched;
     m.latched_op = l->latched_op;
     l->latched = CUDA_SUCCESS;
     pthread_mutex_unlock(&l->lock);
     m.size_bytes = (uint32_t)size;
-    gn_output_push(w->output, &m, body);
+    if (!over)
+        gn_output_push(w->output, &m, body);
     if (body != small)
         free(body);
     atomic_fetch_add_explicit(&w->status->replies, 1, memory_order_relaxed);

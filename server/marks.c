@@ -82,7 +82,8 @@ static void take_off(struct gn_marks *m, uint32_t at)
 {
     uint32_t count = atomic_load_explicit(&m->count, memory_order_relaxed);
     memmove(&m->list[at], &m->list[at + 1], (count - at - 1) * sizeof m->list[0]);
-    atomic_store_explicit(&m->count, count - 1, memory_order_relaxed);
+    // Release: pairs with the acquire in gn_marks_sweep; what the client is to know of it has been pushed.
+    atomic_store_explicit(&m->count, count - 1, memory_order_release);
     m->changed_ns = now_ns();
 }
 
@@ -173,25 +174,27 @@ static uint32_t look(struct gn_marks *m, uint64_t *asked)
     return count;
 }
 
-// With both locks: takes what was found off the list and tells the client, of all that has passed in one message.
+// With both locks: tells the client of what was found, of all that has passed in one message, and takes it off the list. In this order: who sees an
+// empty list without the locks sends a reply that says "there is nothing to tell", and that must not overtake the word.
 static bool tell(struct gn_marks *m, uint32_t count)
 {
     uint64_t passed[GN_MARKS_MAX], doubtful[GN_MARKS_MAX];
     uint32_t passed_count = 0, doubtful_count = 0, at = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (m->found[i] == CUDA_SUCCESS)
+            passed[passed_count++] = m->seen[i].mark;
+        else if (m->found[i] != CUDA_ERROR_NOT_READY)
+            doubtful[doubtful_count++] = m->seen[i].mark;
+    // A program that only asks must learn of a command that failed: the next question brings it.
+    push(m->worker, passed, passed_count, gn_commands_latched(m->worker) ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS);
+    push(m->worker, doubtful, doubtful_count, CUDA_ERROR_UNKNOWN);
     for (uint32_t i = 0; i < count; i++) {
         if (m->found[i] == CUDA_ERROR_NOT_READY)
             continue;
         while (m->list[at].mark != m->seen[i].mark) // nothing but this has taken any off since
             at++;
         take_off(m, at);
-        if (m->found[i])
-            doubtful[doubtful_count++] = m->seen[i].mark;
-        else
-            passed[passed_count++] = m->seen[i].mark;
     }
-    // A program that only asks must learn of a command that failed: the next question brings it.
-    push(m->worker, passed, passed_count, gn_commands_latched(m->worker) ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS);
-    push(m->worker, doubtful, doubtful_count, CUDA_ERROR_UNKNOWN);
     return passed_count + doubtful_count;
 }
 

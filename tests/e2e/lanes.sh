@@ -4,7 +4,7 @@
 # that is slow and cuts everything to pieces too; the statistics say whether lanes were used, and where they must not be.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 stats=$lib_scratch/stats.json
-[ "$variant" = release ] || export E2E_TRIES=8
+case $variant in asan) export E2E_TRIES=8 ;; tsan) export E2E_TRIES=3 ;; esac
 config() { printf '[server]\nlog = "warn"\n[limits]\n%s\n' "$1" >"$lib_scratch/server.toml"; }
 
 # used NAME PROGRAM...: as locally, with lanes.  unused: as locally, without.
