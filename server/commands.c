@@ -21,9 +21,30 @@
 // This thread's command runs aside: it has given up the reader's role.
 static _Thread_local bool runs_aside;
 
+// This thread has the reader's role.
+static _Thread_local bool reads;
+
+// Back when the client has been told: the worker ends after that.
+static void say_goodbye(struct gn_commands *l, const char *error)
+{
+    pthread_mutex_lock(&l->goodbye_lock);
+    bool said = l->goodbye;
+    l->goodbye = true;
+    if (said) {
+        pthread_mutex_unlock(&l->goodbye_lock);
+        return;
+    }
+    gn_log(GN_LOG_WARN, "session ended: %s", error);
+    struct gn_message m = {.kind = GN_MESSAGE_GOODBYE, .code = CUDA_ERROR_UNKNOWN, .size_bytes = (uint32_t)strlen(error)};
+    gn_output_push(l->worker->output, &m, error);
+    gn_output_drain(l->worker->output, 1000);
+    pthread_mutex_unlock(&l->goodbye_lock);
+}
+
 int commands_fail(struct gn_commands *l, int result, const char *error)
 {
     pthread_mutex_lock(&l->lock);
+    bool first = !l->over;
     if (!l->over) {
         l->over = true;
         l->result = result;
@@ -34,6 +55,11 @@ int commands_fail(struct gn_commands *l, int result, const char *error)
     // A thread that waits for the client, in a handler or in the driver behind a gate, would wait for ever.
     gn_gates_stop(l->worker);
     gn_staging_stop(l->worker->staging);
+    if (first && !reads) { // the reader may wait for a client that has nothing more to say
+        if (result)
+            say_goodbye(l, error);
+        l->link->ops->shut(l->link);
+    }
     return result ? result : -ECONNRESET;
 }
 
@@ -335,6 +361,7 @@ static int read_one(struct gn_commands *l)
 static void read_until_lost(struct gn_commands *l)
 {
     int error = 0;
+    reads = true;
     while (!error) {
         while (!error && commands_frame_is_whole(l, &error)) {
             if (gn_waits_near(l->worker) && gn_waits_look(l->worker)) // commands do not wait for waits, nor these for commands
@@ -355,6 +382,7 @@ static void read_until_lost(struct gn_commands *l)
         error = commands_fill(l);
     }
     gn_waits_leave(l->worker, GN_LOOK_HIT);
+    reads = false;
     pthread_mutex_lock(&l->lock);
     l->reading = false;
     pthread_mutex_unlock(&l->lock);
@@ -392,6 +420,7 @@ void gn_commands_aside(struct gn_worker *w)
     gn_waits_leave(w, GN_LOOK_HIT);
     pthread_mutex_lock(&l->lock);
     runs_aside = true;
+    reads = false;
     l->aside = true;
     l->reading = false;
     bool start = l->threads < 2;
@@ -429,6 +458,7 @@ int gn_commands_open(struct gn_commands **loop, struct gn_worker *w, struct gn_l
     link->look_ns = l->spin.limit_ns;
     l->threads = 1;
     pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->goodbye_lock, NULL);
     pthread_cond_init(&l->changed, NULL);
     *loop = l;
     return 0;
@@ -449,6 +479,7 @@ void gn_commands_close(struct gn_commands *l)
         free(p);
     }
     pthread_mutex_destroy(&l->lock);
+    pthread_mutex_destroy(&l->goodbye_lock);
     pthread_cond_destroy(&l->changed);
     free(l->packed);
     free(l->buffer);
@@ -466,9 +497,6 @@ int gn_commands_run(struct gn_commands *l)
         gn_log(GN_LOG_DEBUG, "%s", error);
         return 0;
     }
-    gn_log(GN_LOG_WARN, "session ended: %s", error);
-    struct gn_message m = {.kind = GN_MESSAGE_GOODBYE, .code = CUDA_ERROR_UNKNOWN, .size_bytes = (uint32_t)strlen(error)};
-    gn_output_push(l->worker->output, &m, error);
-    gn_output_drain(l->worker->output, 1000);
+    say_goodbye(l, error);
     return result == -EPROTO ? -EPROTO : result;
 }

@@ -56,6 +56,8 @@ struct gn_commands {
     uint16_t latched_op;
     _Atomic bool starved; // written with the lock
     bool reaping;
+    pthread_mutex_t goodbye_lock; // guards the next, over the telling
+    bool goodbye;                 // the client has been told why the session is over
 
     struct gn_spin spin; // of the reader
 
