@@ -66,14 +66,24 @@ CUresult gn_cuMemAllocHost_v2(struct gn_call *c, void **pp, size_t bytesize)
 CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory)
 {
     CUresult r = CUDA_SUCCESS;
-    for (int i = 0; i < GN_MEMORY_USERS_MAX && !r; i++) {
+    for (int i = 0; i < GN_MEMORY_USERS_MAX; i++) { // all of them, whatever one says: no copy may come when the memory is gone
         uint64_t user = atomic_load_explicit(&memory->users[i], memory_order_relaxed);
         if (!user || !gn_session_host_pending(gn_shim.session))
             break;
         if (!gn_handle_slot((void *)(uintptr_t)user, GN_KIND_CONTEXT)) // destroyed: that has waited
             continue;
-        r = gn_ask(c, GN_OP_context_synchronize, &(struct gn_args_context_synchronize){.context = user},
-                   &(struct gn_out_context_synchronize){0});
+        struct gn_latched latched = {0};
+        int32_t code = 0;
+        int status = gn_session_ask(gn_shim.session, user, GN_OP_context_synchronize,
+                                    &(struct gn_args_context_synchronize){.context = user},
+                                    &(struct gn_out_context_synchronize){0}, &code, &latched);
+        struct gn_context *other = user == gn_context_id(c) ? NULL : gn_context_find((CUcontext)(uintptr_t)user);
+        if (other && code) { // what another one died of is not this one's
+            gn_context_ruin(other, (CUresult)code);
+            code = 0;
+        }
+        CUresult said = gn_answered(c, GN_OP_context_synchronize, status, code, &latched);
+        r = r ? r : said;
     }
     return r;
 }
