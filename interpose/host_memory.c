@@ -77,9 +77,10 @@ CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory)
         int status = gn_session_ask(gn_shim.session, user, GN_OP_context_synchronize,
                                     &(struct gn_args_context_synchronize){.context = user},
                                     &(struct gn_out_context_synchronize){0}, &code, &latched);
-        struct gn_context *other = user == gn_context_id(c) ? NULL : gn_context_find((CUcontext)(uintptr_t)user);
-        if (other && code) { // what another one died of is not this one's
-            gn_context_ruin(other, (CUresult)code);
+        if (code && user != gn_context_id(c)) { // what another one died of, or that it is destroyed by now, is not this one's
+            struct gn_context *other = gn_context_find((CUcontext)(uintptr_t)user);
+            if (other)
+                gn_context_ruin(other, (CUresult)code);
             code = 0;
         }
         CUresult said = gn_answered(c, GN_OP_context_synchronize, status, code, &latched);

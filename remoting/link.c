@@ -104,7 +104,8 @@ uint64_t gn_link_meter_rate(struct gn_link_meter *meter, int fd)
     socklen_t size = sizeof info;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || size < offsetof(struct tcp_info, tcpi_busy_time) + 8)
         return 0;
-    uint64_t acked_bytes = info.tcpi_bytes_acked - meter->acked_bytes, busy_us = info.tcpi_busy_time - meter->busy_us;
-    *meter = (struct gn_link_meter){info.tcpi_bytes_acked, info.tcpi_busy_time};
-    return busy_us ? acked_bytes * 1000000 / busy_us : 0;
+    int64_t acked_bytes = (int64_t)(info.tcpi_bytes_acked - atomic_exchange(&meter->acked_bytes, info.tcpi_bytes_acked));
+    int64_t busy_us = (int64_t)(info.tcpi_busy_time - atomic_exchange(&meter->busy_us, info.tcpi_busy_time));
+    bool known = acked_bytes > 0 && busy_us > 0; // two threads that ask at once may each get half of the other's answer
+    return known ? (uint64_t)acked_bytes * 1000000 / (uint64_t)busy_us : 0;
 }

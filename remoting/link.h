@@ -33,8 +33,8 @@ struct gn_link_ops {
     void (*close)(struct gn_link *link);
     // In a forked child: closes the child's copies of the descriptors and nothing else; the parent's connection goes on.
     void (*abandon)(struct gn_link *link);
-    // Bytes a second that the network took while it had something to do, since this was last asked; 0: not known. By the thread that sends.
-    // NULL: there is no network in between.
+    // Bytes a second that the network took while it had something to do, since this was last asked; 0: not known. From any
+    // thread. NULL: there is no network in between.
     uint64_t (*rate)(struct gn_link *link);
 };
 

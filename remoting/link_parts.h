@@ -18,7 +18,7 @@ int gn_link_watch_fd(int fd, int wake_fd);
 void gn_link_wake_fd(int wake_fd);
 
 struct gn_link_meter { // what the kernel had counted when it was last asked
-    uint64_t acked_bytes, busy_us;
+    _Atomic uint64_t acked_bytes, busy_us;
 };
 uint64_t gn_link_meter_rate(struct gn_link_meter *meter, int fd); // as gn_link_ops.rate
 

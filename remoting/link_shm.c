@@ -105,7 +105,8 @@ static void rouse(struct shm *l, _Atomic uint32_t *word)
     if (was == ASLEEP_ON_WORD)
         syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
     else if (was != AWAKE) // a full socket holds a byte that wakes it already
-        while (send(l->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+        // Not send(), where a thread can be cancelled: this one may hold the session's lock.
+        while (syscall(SYS_sendto, l->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0 && errno == EINTR)
             ;
 }
 

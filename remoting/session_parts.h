@@ -2,7 +2,7 @@
 // The inside of a session, shared by session*.c.
 //
 // Two locks, taken in this order: `send_lock` (the ring, payload extents, the sender's state) and `receive_lock` (waiters, transfers, the
-// receiver's role). Neither is held over a socket call.
+// receiver's role). Neither is held over a socket call, but for the byte that a direct link sends without waiting to wake its peer.
 // Two roles, each held by one thread at a time: the sender moves bytes from ring and extents to the link; the receiver reads messages and hands
 // each to whom it is for.
 #ifndef GN_REMOTING_SESSION_PARTS_H

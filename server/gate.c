@@ -79,12 +79,12 @@ static int page_here(struct gn_worker *w)
     struct page page = {context, g->pages[place].words, 0};
     if (!page.words && !(page.words = aligned_alloc(PAGE_BYTES, PAGE_BYTES)))
         return 0;
-    memset(page.words, 0, PAGE_BYTES); // nobody waits on them: their last context is gone
     CUresult r = GN_DRIVER(w, cuMemHostRegister_v2, page.words, PAGE_BYTES, CU_MEMHOSTREGISTER_DEVICEMAP);
     if (!r && GN_DRIVER(w, cuMemHostGetDevicePointer_v2, &page.address, page.words, 0))
         page.address = 0;
     pthread_mutex_lock(&g->lock);
     g->pages[place] = page;
+    memset(page.words, 0, PAGE_BYTES); // nobody waits on them: their last context is gone
     if (g->stopped)
         memcpy(page.words, g->values, sizeof g->values);
     pthread_mutex_unlock(&g->lock);
