@@ -20,6 +20,7 @@
 #include "interpose/stats.h"
 #include "interpose/tables.h"
 #include "interpose/trace.h"
+#include "remoting/fork.h"
 
 enum {
     RETRY_S = 2
@@ -92,8 +93,13 @@ static void on_print(void *ctx, const char *text, size_t size_bytes)
 
 static bool is_child;
 
+// Around the fork no descriptor of the session's threads comes or goes.
+static void forking(void) { gn_fork_hold(); }
+static void forked_parent(void) { gn_fork_let(); }
+
 static void forked(void)
 {
+    gn_fork_let();
     int mode = atomic_load(&gn_shim.mode);
     is_child = true;
     pthread_mutex_init(&init_lock, NULL);
@@ -142,7 +148,7 @@ static CUresult prepare(void)
         return CUDA_ERROR_NO_DEVICE;
     }
     start_reports();
-    if (pthread_atfork(NULL, NULL, forked))
+    if (pthread_atfork(forking, forked_parent, forked))
         return CUDA_ERROR_OUT_OF_MEMORY;
     prepared = true;
     return CUDA_SUCCESS;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "remoting/fork.h"
 #include "remoting/link.h"
 
 enum { LISTEN_BACKLOG = 64, CONNECT_PAUSE_MS = 5, PORT_MAX = 65535 };
@@ -52,12 +54,15 @@ static int unix_address(const char *path, struct sockaddr_un *un, char *why, siz
     return 0;
 }
 
-// Connects one address within the time; the descriptor, blocking again, or -errno.
-static int connect_one(int family, const struct sockaddr *to, socklen_t to_bytes, int timeout_ms)
+// Connects one address within the time; the descriptor, blocking again, or -errno. *place has it while it is open.
+static int connect_one(int family, const struct sockaddr *to, socklen_t to_bytes, int timeout_ms, _Atomic int *place)
 {
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
-    if (fd < 0)
-        return -errno;
+    gn_fork_hold();
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = fd < 0 ? errno : 0;
+    atomic_store(place, fd);
+    gn_fork_let();
+    if (error)
+        return -error;
     // A Unix socket whose queue is full says EAGAIN and is not connecting: it must be asked again.
     while ((error = connect(fd, to, to_bytes) < 0 ? errno : 0) == EAGAIN && timeout_ms > 0) {
         poll(NULL, 0, CONNECT_PAUSE_MS);
@@ -74,7 +79,7 @@ static int connect_one(int family, const struct sockaddr *to, socklen_t to_bytes
         }
     }
     if (error) {
-        close(fd);
+        gn_link_disconnect_at(place);
         return -error;
     }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
@@ -96,21 +101,36 @@ static int resolve(const char *address, int flags, struct addrinfo **list, char 
     return 0;
 }
 
+void gn_link_disconnect_at(_Atomic int *place)
+{
+    gn_fork_hold();
+    int fd = atomic_exchange(place, -1);
+    if (fd >= 0)
+        close(fd);
+    gn_fork_let();
+}
+
 int gn_link_connect(const char *address, int timeout_ms, char *why, size_t why_bytes)
+{
+    _Atomic int place = -1;
+    return gn_link_connect_at(address, timeout_ms, &place, why, why_bytes);
+}
+
+int gn_link_connect_at(const char *address, int timeout_ms, _Atomic int *place, char *why, size_t why_bytes)
 {
     int fd = -EHOSTUNREACH;
     if (!strncmp(address, "unix:", 5)) {
         struct sockaddr_un un;
         if ((fd = unix_address(address + 5, &un, why, why_bytes)))
             return fd;
-        fd = connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un, timeout_ms);
+        fd = connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un, timeout_ms, place);
     } else {
         struct addrinfo *list;
         int error = resolve(address, 0, &list, why, why_bytes);
         if (error)
             return error;
         for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-            fd = connect_one(a->ai_family, a->ai_addr, a->ai_addrlen, timeout_ms);
+            fd = connect_one(a->ai_family, a->ai_addr, a->ai_addrlen, timeout_ms, place);
         freeaddrinfo(list);
     }
     if (fd < 0)
@@ -124,7 +144,8 @@ static int listen_unix(const char *path, char *why, size_t why_bytes)
     int error = unix_address(path, &un, why, why_bytes);
     if (error)
         return error;
-    int live = connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un, 1000);
+    _Atomic int place = -1;
+    int live = connect_one(AF_UNIX, (struct sockaddr *)&un, sizeof un, 1000, &place);
     if (live >= 0) {
         close(live);
         snprintf(why, why_bytes, "another server listens there");

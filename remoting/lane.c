@@ -17,6 +17,7 @@
 
 #include "core/cursor.h"
 #include "core/frame.h"
+#include "remoting/fork.h"
 #include "remoting/link.h"
 
 enum { ADDRESS_BYTES = 512, WHY_BYTES = 256 };
@@ -100,7 +101,7 @@ int gn_lane_write(int fd, const void *head, size_t head_bytes, const void *data,
 // --- the client's lanes
 
 struct lane {
-    _Atomic int fd; // -1: not open
+    _Atomic int fd; // from the moment that it is made, in all of which a child that is forked has a copy; of use when `ready` says so. -1: none
     _Atomic bool taken;
     uint32_t number; // of the next piece
     struct gn_lanes *lanes;
@@ -114,7 +115,6 @@ struct gn_lanes {
     unsigned count;
     _Atomic unsigned ready; // lanes 1 .. ready are open
     _Atomic bool over;
-    _Atomic int opening; // the descriptor that the opener waits on, or -1
     pthread_mutex_t lock; // guards `taken`
     pthread_cond_t given;
     struct lane lanes[GN_LANES_MAX];
@@ -136,17 +136,17 @@ static int open_one(struct gn_lanes *l, unsigned number)
     uint64_t said = 0;
     char why[WHY_BYTES];
     struct gn_lane_hello hello = l->hello;
-    int fd = gn_link_connect(l->address, l->timeout_ms, why, sizeof why);
+    _Atomic int *place = &l->lanes[number - 1].fd;
+    int fd = gn_link_connect_at(l->address, l->timeout_ms, place, why, sizeof why);
     if (fd < 0)
         return fd;
     hello.lane = number;
     gn_lane_hello_encode(bytes, &hello);
     limit_time(fd, l->timeout_ms);
-    atomic_store(&l->opening, fd);
-    bool ok = !atomic_load(&l->over) && send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) == sizeof bytes && recv(fd, &said, sizeof said, MSG_WAITALL) == sizeof said && said == number;
+    bool ok = !atomic_load(&l->over) && send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) == sizeof bytes &&
+              recv(fd, &said, sizeof said, MSG_WAITALL) == sizeof said && said == number;
     if (!ok) {
-        atomic_store(&l->opening, -1);
-        close(fd);
+        gn_link_disconnect_at(place);
         return -ECONNREFUSED;
     }
     limit_time(fd, 0);
@@ -162,8 +162,6 @@ static void *run_lane(void *arg)
     int fd = atomic_load(&l->over) ? -1 : open_one(l, number);
     if (fd < 0)
         return NULL;
-    atomic_store(&lane->fd, fd);
-    atomic_store(&l->opening, -1); // not before: a child that is forked meanwhile is to know of it
     atomic_store(&l->ready, number);
     if (atomic_load(&l->over)) // who has shut the others may have come too early for this one
         shutdown(fd, SHUT_RDWR);
@@ -183,7 +181,6 @@ int gn_lanes_open(struct gn_lanes **lanes, const char *address, int timeout_ms, 
     l->timeout_ms = timeout_ms;
     l->hello.session = session;
     memcpy(l->hello.key, key, sizeof l->hello.key);
-    l->opening = -1;
     l->count = count < GN_LANES_MAX ? count : GN_LANES_MAX;
     l->receive = receive;
     l->ctx = ctx;
@@ -251,11 +248,13 @@ unsigned gn_lanes_ready(const struct gn_lanes *l) { return atomic_load(&l->ready
 void gn_lanes_shut(struct gn_lanes *l)
 {
     atomic_store(&l->over, true);
-    for (int i = 0; i < GN_LANES_MAX; i++)
-        if (l->lanes[i].fd >= 0)
-            shutdown(l->lanes[i].fd, SHUT_RDWR);
-    if (l->opening >= 0)
-        shutdown(l->opening, SHUT_RDWR);
+    gn_fork_hold(); // what is shut here is not closed, and its number not another's, meanwhile
+    for (int i = 0; i < GN_LANES_MAX; i++) {
+        int fd = atomic_load(&l->lanes[i].fd);
+        if (fd >= 0)
+            shutdown(fd, SHUT_RDWR);
+    }
+    gn_fork_let();
 }
 
 void gn_lanes_close(struct gn_lanes *l)
@@ -271,10 +270,6 @@ void gn_lanes_close(struct gn_lanes *l)
 
 void gn_lanes_abandon(struct gn_lanes *l)
 {
-    int opening = atomic_load(&l->opening);
-    if (opening >= 0)
-        close(opening);
     for (int i = 0; i < GN_LANES_MAX; i++)
-        if (l->lanes[i].fd >= 0 && l->lanes[i].fd != opening)
-            close(l->lanes[i].fd);
+        gn_link_disconnect_at(&l->lanes[i].fd);
 }

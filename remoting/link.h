@@ -46,6 +46,10 @@ struct gn_link {
 
 // Addresses: "host:port", "[v6]:port", "unix:/path". Connects, or returns -errno with a sentence in `why` (at least 256 bytes).
 int gn_link_connect(const char *address, int timeout_ms, char *why, size_t why_bytes);
+// The same for a connection that is made while other threads of the program may fork: *place, -1 before, has the descriptor from its first moment
+// to its last, so that a child can close it (remoting/fork.h). disconnect_at closes what is there, if anything.
+int gn_link_connect_at(const char *address, int timeout_ms, _Atomic int *place, char *why, size_t why_bytes);
+void gn_link_disconnect_at(_Atomic int *place);
 // Listens; *bound gets the address with the real port. Returns the descriptor or -errno.
 int gn_link_listen(const char *address, char *bound, size_t bound_bytes, char *why, size_t why_bytes);
 
