@@ -4,6 +4,7 @@
 #include "bench/apps/llm_check.h"
 #include "bench/apps/llm_options.h"
 #include "bench/apps/llm_run.h"
+#include "bench/apps/llm_touch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct result {
     double prefill_tokens_per_s, decode_tokens_per_s;
     int32_t *tokens; // [step][sequence], the prefill's first: steps + 1 of them
     struct llm_run_stats stats;
+    struct llm_touch touch;
 };
 
 static double now_ms(void)
@@ -70,6 +72,17 @@ static void check_step(const struct llm_run *run, struct llm_check *check, const
     free(logits);
 }
 
+static void touch_step(const struct llm_options *options, const struct llm_run *run, struct llm_touch *touch)
+{
+    struct llm_host_state state;
+    if (!options->touches)
+        return;
+    llm_run_host_state(run, &state);
+    llm_touch_step(touch, &state);
+    if (touch->steps == options->steps + 1)
+        llm_touch_end(touch, &state);
+}
+
 // check: NULL unless asked for.
 static void generate(const struct llm_options *options, struct llm_run *run, struct llm_check *check,
                      struct result *result)
@@ -80,9 +93,11 @@ static void generate(const struct llm_options *options, struct llm_run *run, str
     for (uint32_t s = 0; s < sequences; s++)
         llm_prompt(options->shape, options->seed, s, count, prompts + (size_t)s * count);
 
+    llm_touch_begin(&result->touch, options->touch_seed);
     double start = now_ms();
     llm_run_prefill(run, prompts, result->tokens);
     result->prefill_ms = now_ms() - start;
+    touch_step(options, run, &result->touch);
     if (check)
         check_step(run, check, prompts, count, result->tokens);
     for (uint32_t step = 0; step < options->steps; step++) {
@@ -91,6 +106,7 @@ static void generate(const struct llm_options *options, struct llm_run *run, str
         llm_run_decode(run, next);
         step_ms[step] = now_ms() - start;
         result->decode_ms += step_ms[step];
+        touch_step(options, run, &result->touch);
         if (check)
             check_step(run, check, before, 1, next);
     }
@@ -120,11 +136,14 @@ static void print_json(const struct llm_options *options, const struct result *r
     printf("{\"model\": \"%s\", \"style\": \"%s\", \"weights\": \"%s\", \"parameters\": %llu, ",
            options->shape->name, options->style_name, options->weights_path ? "file" : "random",
            (unsigned long long)llm_parameters(options->shape));
+    printf("\"host\": \"%s\", ", options->is_pageable ? "pageable" : "pinned");
     printf("\"batch\": %u, \"prompt_tokens\": %u, \"steps\": %u, \"seed\": %llu, \"device\": \"",
            options->sequences, options->prompt_tokens, options->steps, (unsigned long long)options->seed);
     print_plain(stats->device);
-    printf("\", \"load_ms\": %.3f, \"upload_bytes\": %llu, ", result->load_ms,
-           (unsigned long long)stats->upload_bytes);
+    printf("\", \"load_ms\": %.3f, \"fill_ms\": %.3f, \"upload_bytes\": %llu, ", result->load_ms,
+           stats->fill_ms, (unsigned long long)stats->upload_bytes);
+    printf("\"step_up_bytes\": %llu, \"step_down_bytes\": %llu, ", (unsigned long long)stats->step_up_bytes,
+           (unsigned long long)stats->step_down_bytes);
     printf("\"prefill_ms\": %.3f, \"prefill_tokens_per_s\": %.1f, \"prefill_kernels\": %u, ",
            result->prefill_ms, result->prefill_tokens_per_s, stats->prefill_kernels);
     printf("\"decode_ms\": %.3f, \"decode_tokens_per_s\": %.2f, \"step_ms_median\": %.4f, \"step_ms_p95\": "
@@ -139,6 +158,9 @@ static void print_json(const struct llm_options *options, const struct result *r
         printf("\"bad_rows\": %u, \"close_rows\": %u, \"bad_choices\": %u}", check->bad_rows,
                check->close_rows, check->bad_choices);
     }
+    if (options->touches)
+        printf(", \"touched\": {\"reads\": %u, \"changes\": %u, \"checksum\": \"%016llx\"}",
+               result->touch.reads, result->touch.changes, (unsigned long long)result->touch.checksum);
     for (uint32_t s = 0; s < options->sequences && options->print_tokens; s++) {
         fputs(s ? "], [" : ", \"tokens\": [[", stdout);
         print_sequence(options, result, s);
@@ -155,6 +177,9 @@ static void print_text(const struct llm_options *options, const struct result *r
         print_sequence(options, result, s);
         putchar('\n');
     }
+    if (options->touches)
+        printf("touched  %u reads, %u changes, checksum %016llx\n", result->touch.reads,
+               result->touch.changes, (unsigned long long)result->touch.checksum);
     printf("model    %s, %.1f M parameters, %s; batch %u\n", options->shape->name,
            (double)llm_parameters(options->shape) / 1e6,
            options->weights_path ? options->weights_path : "random weights", options->sequences);
@@ -167,6 +192,10 @@ static void print_text(const struct llm_options *options, const struct result *r
         printf("decode   %u steps, %.2f tokens/s, %.3f ms a step (median), %.3f ms (p95), %u kernels\n",
                options->steps, result->decode_tokens_per_s, result->median_ms, result->p95_ms,
                stats->decode_kernels);
+    if (options->style != LLM_STATEFUL)
+        printf("style    %s, %s host memory: %.1f MB up and %.1f MB down a step\n", options->style_name,
+               options->is_pageable ? "pageable" : "pinned", (double)stats->step_up_bytes / 1e6,
+               (double)stats->step_down_bytes / 1e6);
     if (!check)
         return;
     printf("check    %s: %u rows, worst error %.2g of the largest logit (tolerance %g)\n",
@@ -195,7 +224,7 @@ int main(int argc, char **argv)
     }
     result.tokens = need(calloc((size_t)(options.steps + 1) * options.sequences, sizeof *result.tokens));
     double start = now_ms();
-    if (llm_run_open(&weights, options.sequences, options.prompt_tokens, &run, &error))
+    if (llm_run_open(&weights, &options, &run, &error))
         give_up(options.weights_path ? options.weights_path : "weights", error.text);
     result.load_ms = now_ms() - start;
     if (options.check) {

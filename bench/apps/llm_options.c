@@ -12,16 +12,24 @@ enum { SEQUENCES_MAX = 256 }; // above, one step's tokens and logits are no long
 
 static const char help[] =
     "usage: llm_decode [options]\n"
-    "Prefill and greedy decode of a GPT-2-shaped transformer through the CUDA driver API, with its KV cache "
-    "on\n"
-    "the device.\n"
+    "Prefill and greedy decode of a GPT-2-shaped transformer through the CUDA driver API.\n"
     "  --model NAME         tiny (4 M parameters), 124m (GPT-2) or xl (GPT-2 XL, 1.5 B); default tiny\n"
     "  --batch N            sequences that are processed together, 1 to 256; default 1\n"
     "  --prompt-tokens N    tokens of each prompt; default 16\n"
     "  --steps N            decode steps after the prefill, which gives the first new token; default 16\n"
     "  --seed N             of the prompts and of random weights; default 1\n"
     "  --weights FILE       safetensors with GPT-2's tensor names (F32, F16, BF16); default: random weights\n"
-    "  --style NAME         where state lives between steps: stateful (on the device); default stateful\n"
+    "  --style NAME         where state lives between steps; default stateful\n"
+    "                       stateful: weights and KV cache on the device\n"
+    "                       stateless: both on the host; weights and cache go up before each step, cache "
+    "and\n"
+    "                       logits come down after it\n"
+    "                       offload: weights on the device, cache on the host; each layer's goes up before "
+    "its\n"
+    "                       attention and comes down after it\n"
+    "  --host NAME          memory of the two latter on the host: pinned (from the driver, copied in stream\n"
+    "                       order) or pageable (plain memory, copied at once); default pinned\n"
+    "  --touch-kv SEED      read or change the cache on the host after random steps; prints a checksum\n"
     "  --print-tokens       print the new tokens\n"
     "  --json               print one line of JSON and nothing else\n"
     "  --check              compare all logits with a forward pass on the CPU\n"
@@ -32,7 +40,7 @@ static const char help[] =
 static const struct {
     const char *name;
     enum llm_style style;
-} styles[] = {{"stateful", LLM_STATEFUL}};
+} styles[] = {{"stateful", LLM_STATEFUL}, {"stateless", LLM_STATELESS}, {"offload", LLM_OFFLOAD}};
 
 __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
 {
@@ -75,10 +83,31 @@ static void set_style(struct llm_options *options, const char *name)
             return;
         }
     }
-    refuse("--style %s: expected stateful", name);
+    refuse("--style %s: expected stateful, stateless or offload", name);
 }
 
-enum { MODEL = 1, BATCH, PROMPT_TOKENS, STEPS, SEED, WEIGHTS, STYLE, PRINT_TOKENS, JSON, CHECK, HELP };
+static void set_host(struct llm_options *options, const char *name)
+{
+    options->is_pageable = strcmp(name, "pageable") == 0;
+    if (!options->is_pageable && strcmp(name, "pinned") != 0)
+        refuse("--host %s: expected pinned or pageable", name);
+}
+
+enum {
+    MODEL = 1,
+    BATCH,
+    PROMPT_TOKENS,
+    STEPS,
+    SEED,
+    WEIGHTS,
+    STYLE,
+    HOST,
+    TOUCH_KV,
+    PRINT_TOKENS,
+    JSON,
+    CHECK,
+    HELP
+};
 
 static const struct option table[] = {
     {"model", required_argument, NULL, MODEL},
@@ -88,6 +117,8 @@ static const struct option table[] = {
     {"seed", required_argument, NULL, SEED},
     {"weights", required_argument, NULL, WEIGHTS},
     {"style", required_argument, NULL, STYLE},
+    {"host", required_argument, NULL, HOST},
+    {"touch-kv", required_argument, NULL, TOUCH_KV},
     {"print-tokens", no_argument, NULL, PRINT_TOKENS},
     {"json", no_argument, NULL, JSON},
     {"check", no_argument, NULL, CHECK},
@@ -107,6 +138,11 @@ static void take(struct llm_options *options, int option, const char *value)
     case SEED: options->seed = number("seed", value, 0, UINT64_MAX); break;
     case WEIGHTS: options->weights_path = value; break;
     case STYLE: set_style(options, value); break;
+    case HOST: set_host(options, value); break;
+    case TOUCH_KV:
+        options->touches = true;
+        options->touch_seed = number("touch-kv", value, 0, UINT64_MAX / 4);
+        break;
     case PRINT_TOKENS: options->print_tokens = true; break;
     case JSON: options->json = true; break;
     case CHECK: options->check = true; break;
@@ -137,4 +173,8 @@ void llm_options_parse(int argc, char **argv, struct llm_options *options)
     if (tokens > options->shape->context)
         refuse("--prompt-tokens %u and --steps %u do not fit the model's context of %u tokens",
                options->prompt_tokens, options->steps, options->shape->context);
+    if (options->touches && options->style == LLM_STATEFUL)
+        refuse("--touch-kv: --style stateful has no KV cache on the host");
+    if (options->touches && options->check)
+        refuse("--touch-kv and --check exclude each other: the reference's cache is not changed");
 }

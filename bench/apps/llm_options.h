@@ -5,7 +5,7 @@
 
 #include "bench/apps/llm_model.h"
 
-enum llm_style { LLM_STATEFUL }; // where the state lives between steps
+enum llm_style { LLM_STATEFUL, LLM_STATELESS, LLM_OFFLOAD }; // where the state lives between steps
 
 struct llm_options {
     const struct llm_shape *shape;
@@ -14,6 +14,9 @@ struct llm_options {
     const char *weights_path; // NULL: random
     enum llm_style style;
     const char *style_name;
+    bool is_pageable; // host buffers: plain memory instead of the driver's
+    bool touches;     // --touch-kv
+    uint64_t touch_seed;
     bool print_tokens, json, check;
 };
 
