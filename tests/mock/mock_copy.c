@@ -15,6 +15,7 @@
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_state.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_time.h"
 #include "tests/mock/mock_turn.h"
 
 // A pageable source up to this size is taken along, so that the call returns at once; a driver's staging buffers are of this order. More
@@ -78,7 +79,7 @@ CUresult mock_box_check(struct mock_box *b, struct mock_extent e, enum mock_expe
 static void copy_rows(uint64_t dst, size_t dst_pitch, size_t dst_slice, uint64_t src, size_t src_pitch,
                       size_t src_slice, struct mock_extent e)
 {
-    for (size_t z = 0; z < e.depth; z++)
+    for (size_t z = 0; z < e.depth && mock_time_moves(e.width * e.height * e.depth); z++)
         for (size_t y = 0; y < e.height; y++)
             memmove((void *)(uintptr_t)(dst + z * dst_slice + y * dst_pitch),
                     (const void *)(uintptr_t)(src + z * src_slice + y * src_pitch), e.width);
@@ -94,13 +95,6 @@ static CUresult run_copy(struct mock_op *op)
         return CUDA_ERROR_ILLEGAL_ADDRESS;
     copy_rows(c->dst.address, c->dst.pitch, c->dst.slice, c->src.address, c->src.pitch, c->src.slice, c->extent);
     return CUDA_SUCCESS;
-}
-
-static int64_t duration(const struct mock_box *dst, const struct mock_box *src, struct mock_extent e)
-{
-    if (mock.options.copy_bytes_per_ns <= 0 || dst->device == src->device)
-        return -1;
-    return (int64_t)((double)e.width * (double)e.height * (double)e.depth / mock.options.copy_bytes_per_ns);
 }
 
 // A whole box of contiguous rows is one row: no loop, and one memmove.
@@ -119,7 +113,7 @@ static CUresult copy_now(struct mock_turn *turn, const struct mock_box *dst, con
 {
     struct mock_context *context = turn->stream->context;
     copy_rows(dst->address, dst->pitch, dst->slice, src->address, src->pitch, src->slice, e);
-    mock_turn_end(turn, duration(dst, src, e));
+    mock_turn_end(turn, mock_time_copy(dst, src, e.width * e.height * e.depth));
     if (!wait)
         return CUDA_SUCCESS;
     mock_context_hold(context);
@@ -148,7 +142,7 @@ static CUresult submit_copy(struct mock_stream *s, struct mock_box dst, struct m
         return CUDA_ERROR_OUT_OF_MEMORY;
     *c = (struct copy_op){
         .op = {.lane = MOCK_LANE_WORK, .is_light = true, .run = run_copy, .release = mock_op_free,
-               .duration_ns = duration(&dst, &src, e)},
+               .duration_ns = mock_time_copy(&dst, &src, bytes)},
         .dst = dst, .src = src, .extent = e};
     if (capture) {
         uint64_t at = (uint64_t)(uintptr_t)c->captured;

@@ -9,6 +9,7 @@
 #include "tests/mock/mock_limits.h"
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_time.h"
 #include "tests/mock/mock_turn.h"
 
 struct fill_op {
@@ -36,7 +37,7 @@ static void fill_row(unsigned char *at, size_t bytes, uint32_t value, unsigned e
 
 static void fill_rows(const struct mock_box *box, struct mock_extent e, uint32_t value, unsigned element_bytes)
 {
-    for (size_t y = 0; y < e.height; y++)
+    for (size_t y = 0; y < e.height && mock_time_moves(e.width * e.height); y++)
         fill_row((unsigned char *)(uintptr_t)(box->address + y * box->pitch), e.width, value, element_bytes);
 }
 
@@ -75,14 +76,14 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, uint32_t value, unsigned ele
     bool wait = !is_async && box.place != MOCK_PLACE_DEVICE;
     if (e.width <= mock_turn_bytes_max() / e.height && mock_turn_take(s, NULL, &turn)) {
         fill_rows(&box, e, value, element_bytes);
-        mock_turn_end(&turn, -1);
+        mock_turn_end(&turn, mock_time_fill(e.width * e.height));
         return wait ? mock_turn_wait(&turn) : CUDA_SUCCESS;
     }
     struct fill_op *f = malloc(sizeof *f);
     if (!f)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *f = (struct fill_op){.op = {.lane = MOCK_LANE_WORK, .is_light = true, .run = run_fill, .release = mock_op_free,
-                                 .duration_ns = -1},
+                                 .duration_ns = mock_time_fill(e.width * e.height)},
                           .box = box, .extent = e, .value = value, .element_bytes = element_bytes};
     return wait ? mock_submit_and_wait(s, &f->op, true) : mock_submit(s, &f->op, NULL);
 }

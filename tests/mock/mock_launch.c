@@ -13,6 +13,7 @@
 #include "tests/mock/mock_sched.h"
 #include "tests/mock/mock_stamp.h"
 #include "tests/mock/mock_stream.h"
+#include "tests/mock/mock_time.h"
 #include "tests/mock/mock_turn.h"
 
 struct launch_op {
@@ -219,7 +220,7 @@ static CUresult queue(const struct mock_function *f, const struct mock_launch_sh
     if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *l = (struct launch_op){
-        .op = {.lane = lane, .run = run_launch, .release = mock_op_free, .duration_ns = mock.options.kernel_ns},
+        .op = {.lane = lane, .run = run_launch, .release = mock_op_free, .duration_ns = mock_time_kernel(f, shape, params)},
         .func = f->func, .name = f->info->name, .context = s->context, // the stream keeps it
         .shape = *shape};
     memcpy(l->params, params, f->info->param_bytes);
@@ -246,7 +247,8 @@ static CUresult submit(const struct mock_function *f, const struct mock_launch_s
         return queue(f, shape, s, MOCK_LANE_WORK, captured);
     if (!mock_turn_take(s, NULL, &turn))
         return queue(f, shape, s, MOCK_LANE_NOW, captured);
-    mock_turn_end(&turn, mock.options.kernel_ns > 0 ? mock.options.kernel_ns : 0);
+    int64_t takes_ns = mock_time_kernel(f, shape, captured);
+    mock_turn_end(&turn, takes_ns > 0 ? takes_ns : 0);
     return CUDA_SUCCESS;
 }
 

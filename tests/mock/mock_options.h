@@ -23,8 +23,11 @@ struct mock_options {
     unsigned devices, sms, sm, threads;
     uint64_t mem_bytes;
     int64_t kernel_ns;          // virtual length of a kernel; -1: as long as it takes
-    double copy_bytes_per_ns;   // 0: as long as it takes
-    bool is_virtual;            // either of the two is set: streams keep virtual clocks
+    int64_t copy_ns;            // virtual: what each copy and memset takes besides its bytes
+    double copy_bytes_per_ns;   // between host and device; 0: as long as it takes
+    double memory_bytes_per_ns; // of the device's own memory, for copies in it, memsets and kernels; 0: as long as it takes
+    bool is_virtual;            // one of the times or rates is set: streams keep virtual clocks
+    bool moves;                 // false: large copies and memsets take their time and move nothing
     bool exec, sass_skip, leaks, verbose;
     bool novmm;                 // a driver without virtual memory management
     uint64_t hang_launch, fall_off_call; // 0: never

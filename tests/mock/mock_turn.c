@@ -9,7 +9,10 @@
 
 static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-size_t mock_turn_bytes_max(void) { return mock.options.exec ? MOCK_TURN_BYTES_MAX : MOCK_TURN_BYTES_MAX_IDLE; }
+size_t mock_turn_bytes_max(void)
+{
+    return !mock.options.moves ? SIZE_MAX : mock.options.exec ? MOCK_TURN_BYTES_MAX : MOCK_TURN_BYTES_MAX_IDLE;
+}
 
 bool mock_turn_is_due(const struct mock_stream *s, const struct mock_mark *after)
 {

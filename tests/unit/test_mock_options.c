@@ -56,8 +56,21 @@ static void every_key_is_read(void **unused)
     assert_int_equal(o.hang_launch, 7);
     assert_int_equal(o.fall_off_call, 100);
     assert_true(o.leaks && o.verbose);
+    assert_true(o.moves);
     assert_string_equal(o.log_path, "/tmp/x");
     assert_string_equal(o.stamp_path, "/tmp/y");
+}
+
+static void a_device_has_its_time(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mock_options_parse(&o, "time=h200", error, sizeof error), 0);
+    assert_true(o.is_virtual && o.kernel_ns == 2500 && o.copy_ns == 2500);
+    assert_true(o.copy_bytes_per_ns == 55 && o.memory_bytes_per_ns == 4800);
+    assert_int_equal(mock_options_parse(&o, "time=h200,kernel_us=4,exec=off,moves=off,copy_us=1", error, sizeof error), 0);
+    assert_true(o.kernel_ns == 4000 && o.copy_ns == 1000 && o.memory_bytes_per_ns == 4800 && !o.moves);
+    assert_int_equal(mock_options_parse(&o, "memory_gbps=100", error, sizeof error), 0);
+    assert_true(o.is_virtual && o.memory_bytes_per_ns == 100 && o.kernel_ns == -1);
 }
 
 static void sizes_have_units(void **unused)
@@ -86,6 +99,8 @@ static void what_is_wrong_is_named(void **unused)
         {"sm=120", "sm"},                 {"sms=0", "sms"},                 {"threads=0", "threads"},
         {"exec=yes", "exec"},             {"sass=run", "sass"},             {"kernel_us=-1", "kernel_us"},
         {"kernel_us=nan", "kernel_us"},   {"kernel_us=", "kernel_us"},      {"copy_gbps=0", "copy_gbps"},
+        {"time=abacus", "time"},          {"memory_gbps=0", "memory_gbps"}, {"copy_us=-1", "copy_us"},
+        {"moves=off", "moves"},           {"exec=off,moves=no", "moves"},
         {"copy_gbps=fast", "copy_gbps"},  {"fail=cuMemAlloc_v2", "fail"},   {"fail=cuMemAlloc_v2:1", "fail"},
         {"fail=cuMemAlloc_v2:0:2", "fail"}, {"fail=cuNothing:1:2", "cuNothing"}, {"fail=cuInit:1:0", "fail"},
         {"hang=0", "hang"},               {"fall_off=0", "fall_off"},       {"leaks=2", "leaks"},
@@ -117,7 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_a_device), cmocka_unit_test(every_key_is_read),
-        cmocka_unit_test(sizes_have_units),      cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(a_device_has_its_time), cmocka_unit_test(sizes_have_units),      cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(there_are_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

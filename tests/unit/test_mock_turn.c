@@ -425,6 +425,69 @@ static void time_is_kept(void **unused)
     in_child("kernel_us=2000,copy_gbps=0.001", virtual_body);
 }
 
+// What lies between two events is exactly what the rates make of the bytes.
+static double took_us(CUstream s, CUevent from, CUevent to)
+{
+    float ms;
+    OK(cuEventRecord(to, s));
+    OK(cuStreamSynchronize(s));
+    OK(cuEventElapsedTime(&ms, from, to));
+    return (double)ms * 1e3;
+}
+
+static void rates_body(void)
+{
+    enum { BYTES = 48000000 }; // 10 us at 4,800 GB/s
+    f = set_up();
+    CUdeviceptr a, b;
+    CUevent from, to;
+    unsigned char *host;
+    OK(cuMemAlloc_v2(&a, BYTES));
+    OK(cuMemAlloc_v2(&b, BYTES));
+    OK(cuMemHostAlloc((void **)&host, BYTES, 0));
+    OK(cuEventCreate(&from, 0));
+    OK(cuEventCreate(&to, 0));
+    for (int i = 0; i < 5; i++) {
+        CUstream s = make_stream(CU_STREAM_NON_BLOCKING);
+        double us = (double[]){12.5, 22.5, 2.5 + BYTES / 55e3, 2.5 + BYTES / 55e3, 2.5}[i];
+        for (int before = 0; before < 80; before++) // a millisecond, so that what is measured is never waited for by the device
+            OK(cuMemsetD8Async(a, 1, BYTES, s));
+        OK(cuEventRecord(from, s));
+        switch (i) {
+        case 0: OK(cuMemsetD8Async(a, 1, BYTES, s)); break;
+        case 1: OK(cuMemcpyDtoDAsync_v2(b, a, BYTES, s)); break;
+        case 2: OK(cuMemcpyHtoDAsync_v2(a, host, BYTES, s)); break;
+        case 3: OK(cuMemcpyDtoHAsync_v2(host, a, BYTES, s)); break;
+        default: OK(add(&f, f.word, 1, s)); break; // a few threads: the launch is what it takes
+        }
+        double took = took_us(s, from, to);
+        TRUE(took >= us - 0.2 && took <= us + 0.2);
+    }
+}
+
+static void nothing_moves_body(void)
+{
+    f = set_up();
+    CUdeviceptr a;
+    static unsigned char out[1 << 20];
+    uint32_t small = 7, back = 0;
+    OK(cuMemAlloc_v2(&a, sizeof out));
+    memset(out, 0x55, sizeof out);
+    OK(cuMemsetD8_v2(a, 1, sizeof out));
+    OK(cuMemcpyDtoH_v2(out, a, sizeof out));
+    TRUE(out[0] == 0x55 && out[sizeof out - 1] == 0x55); // left as it was
+    OK(cuMemcpyHtoD_v2(a, &small, sizeof small));
+    OK(cuMemcpyDtoH_v2(&back, a, sizeof back));
+    TRUE(back == small);
+}
+
+static void a_device_has_rates(void **unused)
+{
+    (void)unused;
+    in_child("exec=off,time=h200,moves=off", rates_body);
+    in_child("exec=off,moves=off", nothing_moves_body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,7 +496,7 @@ int main(void)
         cmocka_unit_test(host_functions_come_first), cmocka_unit_test(what_hangs_holds_up),
         cmocka_unit_test(errors_are_the_same),       cmocka_unit_test(threads_do_not_disturb),
         cmocka_unit_test(time_is_kept),
-        cmocka_unit_test(settings_are_looked_at),
+        cmocka_unit_test(settings_are_looked_at),    cmocka_unit_test(a_device_has_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
