@@ -14,6 +14,8 @@ struct reader {
     const char *outer; // the array that the tables of this schema are elements of, or "": for messages
     void *target;
     struct gn_config_error *error;
+    const struct gn_config_listener *listener; // NULL: reading ends with the first problem
+    uint32_t *problems;
 };
 
 enum { SHOWN_BYTES = 48 + 4, UNIT_TEXT_BYTES = 24, NAMES_TEXT_BYTES = 160, SUGGESTIONS_MAX = 128 };
@@ -23,16 +25,19 @@ static int fail(const struct reader *r, uint32_t line, uint32_t column, const ch
 
 static int fail(const struct reader *r, uint32_t line, uint32_t column, const char *format, ...)
 {
-    char *to = r->error->text;
+    char other[GN_CONFIG_ERROR_BYTES], *to = (*r->problems)++ ? other : r->error->text;
     int length = snprintf(to, GN_CONFIG_ERROR_BYTES, "%s:%u:%u: ", r->file_name, line, column);
-    if (length < 0 || length >= GN_CONFIG_ERROR_BYTES)
-        return -EINVAL;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(to + length, GN_CONFIG_ERROR_BYTES - (size_t)length, format, arguments);
+    if (length >= 0 && length < GN_CONFIG_ERROR_BYTES)
+        vsnprintf(to + length, GN_CONFIG_ERROR_BYTES - (size_t)length, format, arguments);
     va_end(arguments);
+    if (r->listener && *r->problems <= GN_CONFIG_PROBLEMS_MAX)
+        r->listener->tell(r->listener->context, to);
     return -EINVAL;
 }
+
+static bool goes_on(const struct reader *r, int rc) { return rc == 0 || (r->listener && *r->problems < GN_CONFIG_PROBLEMS_MAX); }
 
 static const char *show(const char *text, size_t bytes, char shown[SHOWN_BYTES])
 {
@@ -125,7 +130,10 @@ static int fail_type(const struct reader *r, const struct gn_toml_node *node, co
         [GN_CONFIG_SIZE] = "a size like \"64K\", \"512MiB\" or \"8G\", or a number of bytes",
         [GN_CONFIG_DURATION] = "a duration like \"2s\" or \"50ms\", or a number of seconds",
         [GN_CONFIG_ENUM] = "one of its names",
+        [GN_CONFIG_TEXT] = "a string or an integer",
         [GN_CONFIG_STRINGS] = "an array of strings",
+        [GN_CONFIG_WORDS] = "a string or an array of strings",
+        [GN_CONFIG_INTEGERS] = "an integer or an array of integers",
         [GN_CONFIG_TABLES] = "tables, each under its own header in double brackets",
     };
     return fail(r, node->line, node->column, "%s must be %s, not %s", key->key, wanted[key->type],
@@ -199,6 +207,10 @@ static int convert_enum(const struct reader *r, const struct gn_toml_node *node,
 static int convert_strings(const struct reader *r, const struct gn_toml_node *node,
                            const struct gn_config_key *key, struct gn_config_strings *strings)
 {
+    if (key->type == GN_CONFIG_WORDS && node->kind == GN_TOML_STRING) {
+        *strings = (struct gn_config_strings){.first = node, .count = 1};
+        return is_c_string(node) ? 0 : fail_string(r, node, key);
+    }
     if (node->kind != GN_TOML_ARRAY)
         return fail_type(r, node, key);
     for (const struct gn_toml_node *n = node->first; n; n = n->next) {
@@ -209,6 +221,33 @@ static int convert_strings(const struct reader *r, const struct gn_toml_node *no
             return fail_string(r, n, key);
     }
     *strings = (struct gn_config_strings){.first = node->first, .count = node->count};
+    return 0;
+}
+
+static int convert_text(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key,
+                        char digits[UNIT_TEXT_BYTES], const char **text)
+{
+    *text = node->kind == GN_TOML_INTEGER ? digits : node->text;
+    if (node->kind == GN_TOML_INTEGER)
+        snprintf(digits, UNIT_TEXT_BYTES, "%lld", (long long)node->integer);
+    else if (!is_c_string(node))
+        return fail_string(r, node, key);
+    return 0;
+}
+
+static int convert_integers(const struct reader *r, const struct gn_toml_node *node, const struct gn_config_key *key,
+                            struct gn_config_integers *integers)
+{
+    bool array = node->kind == GN_TOML_ARRAY;
+    *integers = (struct gn_config_integers){.first = array ? node->first : node, .count = array ? node->count : 1};
+    const struct gn_toml_node *n = integers->first;
+    for (uint32_t i = 0; i < integers->count; i++, n = n->next) {
+        if (n->kind != GN_TOML_INTEGER)
+            return array ? fail(r, n->line, n->column, "%s must hold integers only, not %s", key->key, gn_toml_kind_name(n))
+                         : fail_type(r, n, key);
+        if (n->integer < least_of(key) || n->integer > limit_of(key))
+            return fail_range(r, n, key);
+    }
     return 0;
 }
 
@@ -234,7 +273,10 @@ static int convert(const struct reader *r, const struct gn_toml_node *node, cons
     case GN_CONFIG_SIZE: return convert_unit(r, node, key, &value->size_bytes);
     case GN_CONFIG_DURATION: return convert_unit(r, node, key, &value->duration_ns);
     case GN_CONFIG_ENUM: return convert_enum(r, node, key, &value->index);
-    case GN_CONFIG_STRINGS: return convert_strings(r, node, key, &value->strings);
+    case GN_CONFIG_STRINGS:
+    case GN_CONFIG_WORDS: return convert_strings(r, node, key, &value->strings);
+    case GN_CONFIG_INTEGERS: return convert_integers(r, node, key, &value->integers);
+    case GN_CONFIG_TEXT: // an integer comes in digits, from read_text
     case GN_CONFIG_TABLES: break;
     }
     return -EINVAL;
@@ -265,6 +307,9 @@ static void store(const struct reader *r, const struct gn_config_key *key,
     case GN_CONFIG_DURATION: store_integer(field, key->field_bytes, value->duration_ns); break;
     case GN_CONFIG_ENUM: store_integer(field, key->field_bytes, value->index); break;
     case GN_CONFIG_STRINGS: memcpy(field, &value->strings, sizeof value->strings); break;
+    case GN_CONFIG_TEXT:
+    case GN_CONFIG_WORDS:
+    case GN_CONFIG_INTEGERS: // which always have a setter
     case GN_CONFIG_TABLES: break;
     }
 }
@@ -274,10 +319,13 @@ static void store(const struct reader *r, const struct gn_config_key *key,
 static int read_table(const struct reader *r, const struct gn_toml_node *table, const char *path);
 static int check_required(const struct reader *r, const struct gn_toml_node *table);
 
+static int worse(int rc, int other) { return rc < 0 ? rc : other; }
+
 static int read_elements(const struct reader *r, const struct gn_toml_node *node,
                          const struct gn_config_key *key)
 {
     uint32_t index = 0;
+    int all = 0;
     if (node->kind != GN_TOML_ARRAY)
         return fail_type(r, node, key);
     for (const struct gn_toml_node *n = node->first; n; n = n->next) {
@@ -288,26 +336,28 @@ static int read_elements(const struct reader *r, const struct gn_toml_node *node
         void *element = key->begin(r->target, key, index++, &reason);
         if (!element)
             return fail(r, n->line, n->column, "%s: %s", key->key, reason);
-        const struct reader inner = {key->elements, r->file_name, key->key, element, r->error};
+        const struct reader inner = {key->elements, r->file_name, key->key, element, r->error, r->listener, r->problems};
         int rc = read_table(&inner, n, "");
-        if (rc == 0)
-            rc = check_required(&inner, n);
-        if (rc < 0)
-            return rc;
-        reason = key->end ? key->end(r->target, element) : NULL;
+        if (goes_on(r, rc))
+            rc = worse(rc, check_required(&inner, n));
+        reason = rc == 0 && key->end ? key->end(r->target, element) : NULL;
         if (reason)
-            return fail(r, n->line, n->column, "%s: %s", key->key, reason);
+            rc = fail(r, n->line, n->column, "%s: %s", key->key, reason);
+        all = worse(all, rc);
+        if (!goes_on(r, rc))
+            break;
     }
-    return 0;
+    return all;
 }
 
 static int read_value(const struct reader *r, const struct gn_toml_node *node,
                       const struct gn_config_key *key)
 {
     struct gn_config_value value = {.line = node->line, .column = node->column};
+    char digits[UNIT_TEXT_BYTES];
     if (key->type == GN_CONFIG_TABLES)
         return read_elements(r, node, key);
-    int rc = convert(r, node, key, &value);
+    int rc = key->type == GN_CONFIG_TEXT ? convert_text(r, node, key, digits, &value.string) : convert(r, node, key, &value);
     if (rc < 0)
         return rc;
     if (!key->set) {
@@ -419,14 +469,15 @@ static int read_member(const struct reader *r, const struct gn_toml_node *node, 
 static int read_table(const struct reader *r, const struct gn_toml_node *table, const char *path)
 {
     int rc = 0;
-    for (const struct gn_toml_node *n = table->first; n && rc == 0; n = n->next)
-        rc = read_member(r, n, path);
+    for (const struct gn_toml_node *n = table->first; n && goes_on(r, rc); n = n->next)
+        rc = worse(rc, read_member(r, n, path));
     return rc;
 }
 
 static int check_required(const struct reader *r, const struct gn_toml_node *table)
 {
     char place[GN_CONFIG_PATH_BYTES];
+    int rc = 0;
     for (uint32_t i = 0; i < r->schema->count; i++) {
         const struct gn_config_key *key = &r->schema->keys[i];
         if (!key->required)
@@ -439,17 +490,19 @@ static int check_required(const struct reader *r, const struct gn_toml_node *tab
             part += length + (part[length] == '.');
         }
         if (!at || !gn_toml_get(at, key->key, strlen(key->key)))
-            return fail(r, deepest->line, deepest->column, "\"%s\" is missing%s", key->key,
-                        write_place(r, key->section, place));
+            rc = fail(r, deepest->line, deepest->column, "\"%s\" is missing%s", key->key,
+                      write_place(r, key->section, place));
+        if (!goes_on(r, rc))
+            break;
     }
-    return 0;
+    return rc;
 }
 
-int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text,
-                   size_t text_bytes, void *arena, size_t arena_bytes, void *target,
-                   struct gn_config_error *error)
+int gn_config_read_all(const struct gn_config_schema *schema, const char *file_name, const char *text, size_t text_bytes, void *arena,
+                       size_t arena_bytes, void *target, struct gn_config_error *error, const struct gn_config_listener *listener)
 {
-    const struct reader r = {schema, file_name, "", target, error};
+    uint32_t problems = 0;
+    const struct reader r = {schema, file_name, "", target, error, listener, &problems};
     struct gn_toml_error toml_error;
     struct gn_toml_node *root;
     int rc = gn_toml_parse(text, text_bytes, arena, arena_bytes, &root, &toml_error);
@@ -458,7 +511,14 @@ int gn_config_read(const struct gn_config_schema *schema, const char *file_name,
         return rc;
     }
     rc = read_table(&r, root, "");
-    return rc < 0 ? rc : check_required(&r, root);
+    return goes_on(&r, rc) ? worse(rc, check_required(&r, root)) : rc;
+}
+
+int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text,
+                   size_t text_bytes, void *arena, size_t arena_bytes, void *target,
+                   struct gn_config_error *error)
+{
+    return gn_config_read_all(schema, file_name, text, text_bytes, arena, arena_bytes, target, error, NULL);
 }
 
 // --- our own mistakes
@@ -482,6 +542,8 @@ static const char *check_key(const struct gn_config_key *key)
         return "impossible limits";
     if (key->set)
         return NULL;
+    if (key->type == GN_CONFIG_TEXT || key->type == GN_CONFIG_WORDS || key->type == GN_CONFIG_INTEGERS)
+        return "a type that needs a setter has none";
     bool is_integer = key->type == GN_CONFIG_INTEGER || key->type == GN_CONFIG_SIZE ||
                       key->type == GN_CONFIG_DURATION || key->type == GN_CONFIG_ENUM;
     if (!is_integer)

@@ -18,6 +18,7 @@
 enum {
     GN_CONFIG_ERROR_BYTES = 512,
     GN_CONFIG_PATH_BYTES = 128, // of a section's full name; the tables are ours, so this only bounds a buffer
+    GN_CONFIG_PROBLEMS_MAX = 100, // told of one text: who has more reads the first ones first
     GN_CONFIG_NEAR_BYTES = 48,  // longer keys get no suggestion: no key of ours is as long
 };
 
@@ -28,11 +29,19 @@ enum gn_config_type {   // what the text may hold              where it goes, un
     GN_CONFIG_SIZE,     // "64KiB", "8G" or an integer: bytes  unsigned, by field_bytes
     GN_CONFIG_DURATION, // "2s", "50ms" or a number: seconds   unsigned nanoseconds, by field_bytes
     GN_CONFIG_ENUM,     // one of names                        its index: an enum or unsigned, by field_bytes
+    GN_CONFIG_TEXT,     // string without NUL, or an integer   only for a setter: string, the integer in digits
     GN_CONFIG_STRINGS,  // array of strings without NUL        struct gn_config_strings
+    GN_CONFIG_WORDS,    // a string, or an array of strings    only for a setter: strings, to be walked by count
+    GN_CONFIG_INTEGERS, // an integer, or an array of them     only for a setter: integers, to be walked by count
     GN_CONFIG_TABLES,   // [[key]]: array of tables            through elements, begin, end
 };
 
 struct gn_config_strings { // for (n = strings.first; n; n = n->next) use(n->text)
+    const struct gn_toml_node *first;
+    uint32_t count;
+};
+
+struct gn_config_integers { // for (n = integers.first, i = 0; i < integers.count; n = n->next, i++) use(n->integer)
     const struct gn_toml_node *first;
     uint32_t count;
 };
@@ -46,6 +55,7 @@ struct gn_config_value { // what a setter gets
         uint64_t duration_ns;
         uint32_t index; // into names
         struct gn_config_strings strings;
+        struct gn_config_integers integers;
     };
     uint32_t line, column;
 };
@@ -89,6 +99,14 @@ struct gn_config_error {
 int gn_config_read(const struct gn_config_schema *schema, const char *file_name, const char *text,
                    size_t text_bytes, void *arena, size_t arena_bytes, void *target,
                    struct gn_config_error *error);
+
+// The same, but going on behind what is wrong: each problem is told as it is found, up to GN_CONFIG_PROBLEMS_MAX; *error is the first.
+struct gn_config_listener {
+    void (*tell)(void *context, const char *text); // one sentence with its place, as in struct gn_config_error
+    void *context;
+};
+int gn_config_read_all(const struct gn_config_schema *schema, const char *file_name, const char *text, size_t text_bytes, void *arena,
+                       size_t arena_bytes, void *target, struct gn_config_error *error, const struct gn_config_listener *listener);
 
 // NULL, or what is wrong with a schema of ours (a field too narrow for max, an enum without names, a key
 // listed twice): for tests.

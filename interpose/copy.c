@@ -13,6 +13,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "interpose/hints.h"
 #include "interpose/hostfn.h"
 #include "interpose/memory_map.h"
 #include "interpose/options.h"
@@ -27,6 +28,7 @@ struct work { // a copy that has been looked at
     struct gn_end from, to;
     bool from_device, to_device, pinned, async; // pinned: the host's end is
     uint64_t stream;
+    struct gn_meaning meaning; // of the device's end, where the other one is the host's
 };
 
 static uint64_t chunk_bytes(void)
@@ -206,6 +208,18 @@ static CUresult look(const struct gn_copy *copy, const struct gn_end *end, enum 
     }
 }
 
+static void look_up_meaning(struct work *w)
+{
+    const struct gn_end *device = w->to_device ? &w->to : &w->from;
+    uint64_t span_bytes;
+    if (gn_end_span(device, &w->shape, &span_bytes))
+        return;
+    if (w->to_device)
+        w->meaning = gn_hints_copied(device->address, span_bytes, w->from_device ? GN_WRITER_COPY : GN_WRITER_HOST);
+    else if (w->from_device)
+        w->meaning = gn_hints_of(device->address, span_bytes);
+}
+
 CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy)
 {
     struct work w = {.c = c, .shape = copy->shape, .from = copy->from, .to = copy->to, .async = copy->async};
@@ -219,6 +233,8 @@ CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy)
         return r;
     w.pinned = w.from_device ? to_pinned : from_pinned;
     gn_shape_fold(&w.shape, &w.from, &w.to);
+    if (__builtin_expect(gn_hints_on, 0))
+        look_up_meaning(&w);
     if (w.from_device)
         return w.to_device ? within_device(&w) : to_host(&w);
     return w.to_device ? to_device(&w) : within_host(&w);

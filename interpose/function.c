@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api_wire.h"
+#include "interpose/hints.h"
 #include "interpose/module.h"
 #include "interpose/options.h"
 
@@ -66,6 +67,7 @@ void gn_function_free(struct gn_function *function)
         free(facts);
         facts = next;
     }
+    gn_hints_function_freed(function);
     free(function->name);
     free(function);
 }

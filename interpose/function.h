@@ -17,6 +17,8 @@ struct gn_facts { // the attributes of a function on one device; once linked, ne
     _Atomic int32_t values[GN_FUNCTION_ATTRIBUTES];
 };
 
+struct gn_function_hints; // interpose/hints_match.c
+
 struct gn_function {          // the object of a handle of kind function or kernel
     struct gn_function *next; // of its owner's names, or of its kernel's instances
     uint64_t id;
@@ -27,6 +29,7 @@ struct gn_function {          // the object of a handle of kind function or kern
     struct gn_facts *_Atomic facts;
     _Atomic uint32_t changes; // of attributes, to what is not known here: what was kept before is old
     _Atomic bool loaded;
+    struct gn_function_hints *_Atomic hints; // which arguments a sidecar's rules name; NULL: not looked at yet
     struct gn_layout layout;
     char *name;
     struct gn_param params[]; // layout.params

@@ -11,6 +11,7 @@
 #include "api_calls.h"
 #include "interpose/connect.h"
 #include "interpose/handles.h"
+#include "interpose/hints.h"
 #include "interpose/local.h"
 #include "interpose/hostfn.h"
 #include "interpose/log.h"
@@ -113,6 +114,7 @@ static void forked(void)
     gn_tables_forked();
     gn_memory_forked();
     gn_host_functions_forked();
+    gn_hints_forked();
 }
 
 // --- cuInit
@@ -192,6 +194,7 @@ static CUresult start_remote(void)
            gn_options.server, gn_shim.welcome.device_count, gn_shim.welcome.driver_version / 1000,
            gn_shim.welcome.driver_version % 1000 / 10);
     compare_versions();
+    gn_hints_load();
     // Release: pairs with the acquire in gn_enter; session and welcome are seen by who sees the mode.
     atomic_store_explicit(&gn_shim.mode, GN_MODE_REMOTE, memory_order_release);
     if (gn_session_over(gn_shim.session)) // before the mode said that there is one

@@ -10,6 +10,7 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/function.h"
+#include "interpose/hints.h"
 #include "interpose/launch.h"
 #include "interpose/occupancy.h"
 #include "interpose/marks.h"
@@ -171,6 +172,8 @@ static CUresult launch(struct gn_call *c, CUfunction handle, CUstream stream, bo
     a->function = f->id;
     a->stream = s.id;
     gn_touches(c, &s);
+    if (__builtin_expect(gn_hints_on, 0))
+        gn_hints_launch(f, a->params);
     r = gn_post(c, GN_OP_launch, a);
     if (!r)
         gn_count_kernel(c);

@@ -127,6 +127,7 @@ static CUresult allocate(struct gn_call *c, struct request *q, CUdeviceptr *addr
     m->region.size_bytes = q->size_bytes;
     m->kind = GN_MEMORY_DEVICE;
     m->context = gn_context_id(c);
+    gn_hints_allocated(m);
     if (gn_memory_add(m)) { // the server gave what it has given already, or nonsense
         gn_log(GN_LOG_WARN, "the server placed %llu bytes at 0x%llx, where other device memory is",
                (unsigned long long)q->size_bytes, (unsigned long long)q->address);
@@ -217,6 +218,7 @@ void gn_memory_add_global(struct gn_call *c, uint64_t context, uint64_t owner, u
     m->device = c->context ? c->context->device : CU_DEVICE_INVALID;
     m->context = context;
     m->owner = owner;
+    gn_hints_allocated(m);
     if (gn_memory_add(m)) // known already
         free(m);
 }

@@ -91,6 +91,16 @@ bool gn_memory_look(uint64_t address, struct gn_memory *copy)
     return m;
 }
 
+bool gn_memory_with(uint64_t address, uint64_t size_bytes, void (*see)(struct gn_memory *memory, void *context), void *context)
+{
+    pthread_rwlock_rdlock(&lock);
+    struct gn_memory *m = (struct gn_memory *)gn_region_find_all(&device_map, address, size_bytes);
+    if (m)
+        see(m, context);
+    pthread_rwlock_unlock(&lock);
+    return m;
+}
+
 // A full set forgets its last: whoever frees the memory then waits for the others and for the context it
 // belongs to.
 static void note_user(struct gn_memory *m, uint64_t context)

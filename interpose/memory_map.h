@@ -9,6 +9,7 @@
 
 #include "core/range.h"
 #include "core/region.h"
+#include "interpose/hints.h"
 #include "interpose/memory_reserve.h"
 #include "remoting/cuda_types.h"
 
@@ -34,6 +35,7 @@ struct gn_memory {
     bool placed;                       // device memory: `block` is in this process's range, not the server's choice
     struct gn_block block;
     struct gn_reservation reservation; // device memory that is not placed
+    struct gn_hint_state hints;        // device memory: what it means
     _Atomic uint64_t
         users[GN_MEMORY_USERS_MAX]; // host memory: contexts that copied to or from it without waiting
 };
@@ -53,6 +55,9 @@ struct gn_memory *gn_memory_take_next(uint64_t context, uint64_t owner);
 // Copies what is known about the range that holds `address`: device memory first, then host memory. False:
 // nothing.
 bool gn_memory_look(uint64_t address, struct gn_memory *copy);
+
+// Calls `see` with the device memory that holds all of the range, under the lock: it must be quick and take none. False: there is none.
+bool gn_memory_with(uint64_t address, uint64_t size_bytes, void (*see)(struct gn_memory *memory, void *context), void *context);
 
 enum gn_memory_where {
     GN_WHERE_UNKNOWN, // pageable host memory, as far as anybody can tell

@@ -35,6 +35,7 @@ TEXT_SETTER(server)
 TEXT_SETTER(token)
 TEXT_SETTER(trace)
 TEXT_SETTER(stats)
+TEXT_SETTER(hints)
 
 static int set_driver(struct gn_options *o, const char *value, char *why)
 {
@@ -204,7 +205,7 @@ static const struct {
     {"opt", "GENIE_OPT", set_opt},          {"trace", "GENIE_TRACE", set_trace},
     {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},
     {"ring", "GENIE_RING", set_ring},       {"timeout", "GENIE_TIMEOUT", set_timeout},
-    {"lanes", "GENIE_LANES", set_lanes},
+    {"lanes", "GENIE_LANES", set_lanes},    {"hints", "GENIE_HINTS", set_hints},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -24,7 +24,8 @@
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */               \
     X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */                   \
-    X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */
+    X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */ \
+    X(HINTS, "hints")     /* the sidecar */
 
 enum gn_opt_number {
 #define X(symbol, name) GN_OPT_NUMBER_##symbol,
@@ -66,6 +67,7 @@ struct gn_options {
     uint64_t asked_ring_bytes;             // by `ring`; 0: not
     unsigned optimisations;                // enum gn_opt, those that are on
     char trace[PATH_MAX], stats[PATH_MAX]; // empty: none. "%p" in them is the process id
+    char hints[PATH_MAX];                  // the sidecar, or a folder of them; empty: none
     enum gn_log_level log_level;
     char log_path[PATH_MAX]; // empty: stderr
     uint64_t ring_bytes, receive_bytes;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "interpose/genie.h"
+#include "interpose/hints.h"
 #include "interpose/memory_range.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
@@ -144,6 +145,7 @@ static void put_report(FILE *f)
     put_number(f, "marks", n.marks);
     put_number(f, "queries_known", SUM(known));
     put_number(f, "queries_asked", SUM(asked));
+    gn_hints_put_stats(f);
     fprintf(f, "\n}\n");
 }
 

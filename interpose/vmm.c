@@ -297,6 +297,7 @@ CUresult gn_cuMemMap(struct gn_call *c, CUdeviceptr ptr, size_t size, size_t off
     m->region.start = ptr;
     m->region.size_bytes = size;
     m->kind = GN_MEMORY_MAPPED;
+    gn_hints_allocated(m);
     pthread_mutex_lock(&lock);
     struct allocation *a = held(handle);
     bool good = a && is_range(ptr, size) && !offset && !flags && size <= a->size_bytes &&
