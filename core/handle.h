@@ -22,6 +22,7 @@ enum gn_kind {
     GN_KIND_STREAM,
     GN_KIND_EVENT,
     GN_KIND_ALLOCATION, // physical memory (cuMemCreate)
+    GN_KIND_KEPT,       // bytes that the server keeps for a range of the program's host memory
     GN_KINDS,
 };
 

@@ -70,6 +70,8 @@ static int say_hello(int fd)
         hello.wants |= GN_WANTS_SHM;
     if (gn_options_on(GN_OPT_LZ4))
         hello.wants |= GN_WANTS_PACKED;
+    if (gn_options_on(GN_OPT_THREADS)) // who fetches is a thread of the shim's
+        hello.wants |= GN_WANTS_FETCH;
     if (wants_lanes())
         hello.wants |= GN_WANTS_LANES | GN_WANTS_LANES_BACK;
     snprintf(hello.program, sizeof hello.program, "%s", program_invocation_short_name);

@@ -23,6 +23,7 @@ enum gn_wants { // what a client can do beyond the protocol, and the server may 
     GN_WANTS_PACKED = 2, // GN_MESSAGE_PACKED, where that pays
     GN_WANTS_LANES = 4,  // to open further connections for large payload (remoting/lane.h)
     GN_WANTS_LANES_BACK = 8, // with these: data of copies to the host may come over them
+    GN_WANTS_FETCH = 16, // to open a connection that fetches kept bytes (remoting/fetch.h)
 };
 
 struct gn_hello {
@@ -55,7 +56,7 @@ struct gn_welcome {
     uint64_t chunk_bytes;    // payload of one frame, the size of a large slot
     uint64_t shm_bytes;      // not 0: the descriptor of shared memory with two rings of this size is beside the first byte; the client answers
     uint64_t lanes;          // lanes that the client may open, 0 to GN_LANES_MAX, showing the key
-    uint8_t lane_key[GN_LANE_KEY_BYTES];
+    uint8_t lane_key[GN_LANE_KEY_BYTES]; // for lanes and for the fetch channel; zeros: neither may be opened
     char text[GN_NAME_BYTES];
     uint32_t device_count;
     struct gn_device_snapshot *devices; // GN_DEVICES_MAX of the caller's

@@ -24,10 +24,12 @@ enum { ADDRESS_BYTES = 512, WHY_BYTES = 256 };
 
 // --- bytes
 
+static const uint64_t magics[GN_LANE_PURPOSES] = {GN_LANE_MAGIC, GN_FETCH_MAGIC};
+
 void gn_lane_hello_encode(uint8_t to[GN_LANE_HELLO_BYTES], const struct gn_lane_hello *hello)
 {
     struct gn_cursor c = gn_cursor_over(to, GN_LANE_HELLO_BYTES);
-    gn_put_u64(&c, GN_LANE_MAGIC);
+    gn_put_u64(&c, magics[hello->purpose]);
     gn_put_u64(&c, GN_LANE_HELLO_BYTES - 16);
     gn_put_u32(&c, hello->session);
     gn_put_u32(&c, hello->lane);
@@ -38,11 +40,12 @@ bool gn_lane_prefix(const void *prefix)
 {
     uint64_t words[2];
     memcpy(words, prefix, sizeof words);
-    return words[0] == GN_LANE_MAGIC && words[1] == GN_LANE_HELLO_BYTES - sizeof words;
+    return (words[0] == GN_LANE_MAGIC || words[0] == GN_FETCH_MAGIC) && words[1] == GN_LANE_HELLO_BYTES - sizeof words;
 }
 
 void gn_lane_hello_decode(const uint8_t from[GN_LANE_HELLO_BYTES], struct gn_lane_hello *hello)
 {
+    hello->purpose = gn_load_u64(from) == GN_FETCH_MAGIC ? GN_LANE_FETCH : GN_LANE_PAYLOAD;
     memcpy(&hello->session, from + 16, 4);
     memcpy(&hello->lane, from + 20, 4);
     memcpy(hello->key, from + 24, sizeof hello->key);

@@ -18,14 +18,22 @@ enum {
     GN_LANE_HELLO_BYTES = 40,       // with its prefix
 };
 
-#define GN_LANE_MAGIC 0x0031304e4c4e4547ull // in memory: "GENLN01", NUL
+#define GN_LANE_MAGIC  0x0031304e4c4e4547ull // in memory: "GENLN01", NUL
+#define GN_FETCH_MAGIC 0x00313054464e4547ull // in memory: "GENFT01", NUL
+
+enum gn_lane_purpose { // what a further connection of a session is for: its magic says so
+    GN_LANE_PAYLOAD,
+    GN_LANE_FETCH, // remoting/fetch.h
+    GN_LANE_PURPOSES,
+};
 
 struct gn_lane_hello { // u64 magic, u64 bytes that follow, u32 session, u32 lane, the key
-    uint32_t session, lane; // lane: from 1
+    enum gn_lane_purpose purpose;
+    uint32_t session, lane; // lane: from 1; 0 for a fetch channel
     uint8_t key[GN_LANE_KEY_BYTES];
 };
 void gn_lane_hello_encode(uint8_t to[GN_LANE_HELLO_BYTES], const struct gn_lane_hello *hello);
-// Whether a prefix is that of a lane; then what follows it is as long as it must be.
+// Whether a prefix is that of a lane or a fetch channel; then what follows it is as long as it must be.
 bool gn_lane_prefix(const void *prefix);
 void gn_lane_hello_decode(const uint8_t from[GN_LANE_HELLO_BYTES], struct gn_lane_hello *hello);
 bool gn_lane_key_right(const uint8_t *key, const uint8_t *given); // in the same time whatever differs

@@ -44,6 +44,11 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
         {"looks", &t->looks},
         {"look_hits", &t->look_hits},
         {"lane_sends", &t->lane_sends},
+        {"kept", &t->kept},
+        {"kept_device_bytes", &t->kept_device_bytes},
+        {"kept_host_bytes", &t->kept_host_bytes},
+        {"kept_moved_bytes", &t->kept_moved_bytes},
+        {"fetched_bytes", &t->fetched_bytes},
     };
     fprintf(f, "{\"session\": %u, \"worker_pid\": %d, \"program\": ", s->start.session, s->child.pid);
     put_string(f, s->start.hello.program);

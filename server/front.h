@@ -21,6 +21,7 @@ enum {
     GN_HALF_OPEN_MAX = 64,     // connections without a hello: each is a descriptor and 4 KiB
     GN_HANGUP_GRACE_MS = 1500, // what a worker has to end after its client: the rest of 2 s is for the kernel
     GN_CONTROL_MAX = 8,        // connections of genie-ctl
+    GN_FETCH_JOINS_MAX = 64,   // fetch channels of one session, one after the other: each is opened again once when it breaks
 };
 
 struct gn_front;
@@ -44,6 +45,7 @@ struct gn_served {
     bool killed;
     bool again; // it has its second worker
     uint32_t lanes_joined; // bit n: lane n; each joins once
+    uint32_t fetches_joined;
     struct gn_served *next;
 };
 

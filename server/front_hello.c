@@ -122,7 +122,7 @@ static void join(struct gn_half_open *h)
     gn_lane_hello_decode(h->bytes, &hello);
     int error = gn_served_join(h->front, &hello, fd);
     if (error) {
-        give_up(h, error == -EACCES ? "a lane without the key of a session" : "a lane that its session does not have, or has already");
+        give_up(h, error == -EACCES ? "a lane or fetch channel without the key of a session" : "a lane that its session does not have, or has already");
         return;
     }
     drop(h, false);

@@ -60,13 +60,19 @@ int gn_served_join(struct gn_front *front, const struct gn_lane_hello *hello, in
     struct gn_served *s = front->sessions;
     while (s && s->start.session != hello->session)
         s = s->next;
-    if (!gn_lane_key_right(s ? s->start.lane_key : nobody, hello->key) || !s || !s->start.lanes)
+    bool fetches = hello->purpose == GN_LANE_FETCH;
+    if (!gn_lane_key_right(s ? s->start.lane_key : nobody, hello->key) || !s || !(fetches ? s->start.fetch : s->start.lanes))
         return -EACCES;
-    if (!hello->lane || hello->lane > s->start.lanes || s->lanes_joined >> hello->lane & 1 || s->killed)
+    if (fetches ? s->fetches_joined >= GN_FETCH_JOINS_MAX || hello->lane
+                : !hello->lane || hello->lane > s->start.lanes || s->lanes_joined >> hello->lane & 1)
+        return -EEXIST;
+    if (s->killed)
         return -EEXIST;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); // for the worker, who shares this setting
-    int error = gn_spawn_give_lane(&s->child, hello->lane, fd);
-    if (!error)
+    int error = gn_spawn_give_lane(&s->child, hello, fd);
+    if (!error && fetches)
+        s->fetches_joined++;
+    else if (!error)
         s->lanes_joined |= 1u << hello->lane;
     return error;
 }
@@ -87,7 +93,9 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     s->start.version = version;
     s->start.plain = !front->config->io_uring;
     s->start.shm_bytes = front->config->shm_bytes;
-    s->start.lanes = hello->wants & GN_WANTS_LANES && !getrandom_all(s->start.lane_key) ? front->config->lanes : 0;
+    bool keyed = hello->wants & (GN_WANTS_LANES | GN_WANTS_FETCH) && !getrandom_all(s->start.lane_key);
+    s->start.lanes = keyed && hello->wants & GN_WANTS_LANES ? front->config->lanes : 0;
+    s->start.fetch = keyed && hello->wants & GN_WANTS_FETCH && front->config->limits.kept_host_bytes;
     s->start.log_level = front->config->log;
     snprintf(s->start.peer, sizeof s->start.peer, "%s", peer);
     snprintf(s->start.driver, sizeof s->start.driver, "%s", front->config->driver);

@@ -72,10 +72,10 @@ int gn_greet(const struct gn_worker_start *start, struct gn_welcome *welcome, st
     int memory = make_memory(start, welcome);
     uint64_t answer = GN_SHM_DECLINED;
     welcome->shm_bytes = memory >= 0 ? start->session->shm_bytes : 0;
-    if (!welcome->status && memory < 0) { // through memory there is nothing to gain
+    if (!welcome->status && memory < 0) // through memory there is nothing to gain
         welcome->lanes = start->session->lanes;
+    if (welcome->lanes || (!welcome->status && start->session->fetch))
         memcpy(welcome->lane_key, start->session->lane_key, sizeof welcome->lane_key);
-    }
     int error = send_welcome(start->fd, welcome, memory);
     if (!error && memory >= 0)
         error = hear_answer(start->fd, &answer);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/kept.h"
 #include "server/run.h"
 #include "server/run_state.h"
 
@@ -227,6 +228,8 @@ static void close_slot(struct gn_worker *w, struct gn_handle_slot *slot)
     uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
     if (gn_handle_kind(id) == GN_KIND_CONTEXT || gn_handle_kind(id) == GN_KIND_ALLOCATION)
         free(slot->object);
+    if (gn_handle_kind(id) == GN_KIND_KEPT && slot->object)
+        gn_kept_drop(w, slot->object);
     if (gn_handle_kind(id) == GN_KIND_MODULE || gn_handle_kind(id) == GN_KIND_LIBRARY)
         gn_layouts_forget(w, id);
     gn_handle_close(&w->handles, slot);
@@ -277,8 +280,10 @@ void gn_forget_context(struct gn_worker *w, uint64_t context)
 void gn_run_close(struct gn_worker *w)
 {
     uint32_t index = 0;
+    gn_kepts_abandon(w->kepts);
     for (struct gn_handle_slot *slot; (slot = gn_handle_next(&w->handles, &index));)
         close_slot(w, slot);
+    gn_kepts_close(w);
     for (uint32_t i = 0; i < w->handles.chunk_count; i++)
         free(atomic_load_explicit(&w->handles.chunks[i], memory_order_relaxed));
     memset(&w->handles, 0, sizeof w->handles);

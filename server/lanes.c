@@ -13,6 +13,7 @@
 #include "remoting/lane.h"
 #include "remoting/pass.h"
 #include "server/commands.h"
+#include "server/fetch.h"
 #include "server/lanes_out.h"
 #include "server/log.h"
 #include "server/spawn.h"
@@ -145,6 +146,8 @@ static void *listen_for_lanes(void *arg)
             return NULL;
         if (n == sizeof message && message.magic == GN_LANE_HANDOVER && count == 1)
             join(l, message.lane, fd);
+        else if (n == sizeof message && message.magic == GN_FETCH_HANDOVER && count == 1)
+            gn_fetches_join(l->worker, fd);
         else if (count)
             close(fd);
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "remoting/hello.h"
+#include "server/kept.h"
 #include "server/log.h"
 #include "server/output.h"
 #include "server/run.h"
@@ -214,7 +215,9 @@ CUresult gn_pool_info(struct gn_worker *w, struct gn_pool_info *info)
     CUresult r = GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes);
     info->free_bytes = free_bytes;
     info->total_bytes = total_bytes;
-    info->used_bytes = atomic_load_explicit(&w->memory_used_bytes, memory_order_relaxed);
+    uint64_t kept = gn_kepts_device_bytes(w, w->scope->device); // they go when the program needs their memory
+    info->free_bytes += kept;
+    info->used_bytes = atomic_load_explicit(&w->memory_used_bytes, memory_order_relaxed) - kept;
     info->pool_bytes = 0;
     if (p) {
         pthread_mutex_lock(&p->lock);

@@ -12,8 +12,8 @@ struct gn_pools; // of the worker, all devices
 
 // Whether the address lies in a range whose mappings are the pool's.
 bool gn_pool_holds(const struct gn_worker *w, uint64_t address, uint64_t size_bytes);
-// The driver's word on the scope's device, and at the same moment what the session is charged and how much of that is the pool's: mapped by
-// the client, or its to map.
+// The driver's word on the scope's device, kept copies (server/kept.h) counted as free; and at the same moment what the session is charged for
+// anything else, and how much of that is the pool's: mapped by the client, or its to map.
 struct gn_pool_info {
     uint64_t free_bytes, total_bytes, used_bytes, pool_bytes;
 };

@@ -43,6 +43,9 @@ struct gn_handle_slot *gn_find_slot(struct gn_worker *w, struct gn_request *q, e
 
 // The session's device memory (run_memory.c): allocations of a context that is gone.
 void gn_memory_forget_context(struct gn_worker *w, uint64_t context);
+// A command has failed for want of device memory: makes some free, one way at a time (*step counts them, from 0): what was made ahead for the
+// client, then kept copies. True: try it again. size_bytes: what was wanted, or UINT64_MAX where that is not known.
+bool gn_memory_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes, int *step);
 // Whether an allocation of the session begins at the address, and its size.
 bool gn_memory_find(const struct gn_worker *w, uint64_t address, uint64_t *size_bytes);
 

@@ -10,6 +10,7 @@
 #include "remoting/errors.h"
 #include "server/due.h"
 #include "server/gate.h"
+#include "server/kept.h"
 #include "server/marks.h"
 #include "server/run.h"
 #include "server/run_state.h"
@@ -67,6 +68,7 @@ static void contexts_changed(void)
 static void context_dies(struct gn_worker *w, CUcontext context)
 {
     gn_marks_context_leaves(w, context);
+    gn_kepts_context_leaves(w, context);
     if (w->staging)
         gn_staging_context_leaves(w->staging, context);
 }
@@ -76,6 +78,7 @@ static void context_dies(struct gn_worker *w, CUcontext context)
 static void context_died(struct gn_worker *w, CUcontext context)
 {
     contexts_changed();
+    gn_kepts_context_gone(w, context);
     if (w->pulls)
         gn_dues_lose(w, context, CUDA_ERROR_CONTEXT_IS_DESTROYED);
     if (w->waiters)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "server/kept.h"
 #include "server/pool.h"
 #include "server/run.h"
 #include "server/run_state.h"
@@ -113,6 +114,16 @@ static CUresult alloc(struct gn_worker *w, uint64_t charge, uint64_t size_bytes,
     return r;
 }
 
+bool gn_memory_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes, int *step)
+{
+    bool made = false;
+    while (!made && *step < 3) {
+        int way = (*step)++;
+        made = way == 0 ? gn_pool_reclaim(w, device) : gn_kepts_make_room(w, device, way == 1 ? size_bytes : UINT64_MAX);
+    }
+    return made;
+}
+
 CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const struct gn_args_memory_alloc *a,
                              struct gn_out_memory_alloc *o)
 {
@@ -122,7 +133,7 @@ CUresult gn_run_memory_alloc(struct gn_worker *w, struct gn_request *q, const st
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
     CUresult r = alloc(w, charge, a->size_bytes, &address);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, w->scope->device))
+    for (int step = 0; r == CUDA_ERROR_OUT_OF_MEMORY && gn_memory_make_room(w, w->scope->device, charge, &step);)
         r = alloc(w, charge, a->size_bytes, &address);
     o->address = address;
     if (r == CUDA_SUCCESS)
@@ -162,7 +173,7 @@ CUresult gn_run_memory_alloc_pitch(struct gn_worker *w, struct gn_request *q,
     if (!w->scope)
         return CUDA_ERROR_INVALID_CONTEXT;
     CUresult r = alloc_pitch(w, a, &address, &pitch);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, w->scope->device))
+    for (int step = 0; r == CUDA_ERROR_OUT_OF_MEMORY && gn_memory_make_room(w, w->scope->device, UINT64_MAX, &step);)
         r = alloc_pitch(w, a, &address, &pitch);
     o->address = address;
     o->pitch_bytes = pitch;

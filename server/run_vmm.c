@@ -59,7 +59,7 @@ CUresult gn_run_vmm_create(struct gn_worker *w, struct gn_request *q, const stru
         return CUDA_ERROR_OUT_OF_MEMORY;
     made->size_bytes = a->size_bytes;
     CUresult r = create(w, a->size_bytes, &prop, &made->handle);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_pool_reclaim(w, (CUdevice)a->device))
+    for (int step = 0; r == CUDA_ERROR_OUT_OF_MEMORY && gn_memory_make_room(w, (CUdevice)a->device, a->size_bytes, &step);)
         r = create(w, a->size_bytes, &prop, &made->handle);
     if (r) {
         free(made);

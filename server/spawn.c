@@ -98,9 +98,9 @@ int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, 
     return error;
 }
 
-int gn_spawn_give_lane(const struct gn_child *child, uint32_t lane, int lane_fd)
+int gn_spawn_give_lane(const struct gn_child *child, const struct gn_lane_hello *hello, int lane_fd)
 {
-    const struct gn_lane_handover message = {.magic = GN_LANE_HANDOVER, .lane = lane};
+    const struct gn_lane_handover message = {.magic = hello->purpose == GN_LANE_FETCH ? GN_FETCH_HANDOVER : GN_LANE_HANDOVER, .lane = hello->lane};
     fcntl(child->front_fd, F_SETFL, fcntl(child->front_fd, F_GETFL) | O_NONBLOCK); // a worker that does not listen must not hold us up
     ssize_t n = gn_pass_send(child->front_fd, &message, sizeof message, &lane_fd, 1);
     return n < 0 ? (int)n : 0;

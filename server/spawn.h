@@ -27,15 +27,16 @@ struct gn_session_start { // what a session begins with
     uint32_t version; // of the protocol, chosen
     bool plain;       // no io_uring
     uint32_t lanes;     // that the client may open; 0: none
-    uint8_t lane_key[GN_LANE_KEY_BYTES];
+    bool fetch;         // the client may open a channel that fetches kept bytes
+    uint8_t lane_key[GN_LANE_KEY_BYTES]; // of both
     uint64_t shm_bytes; // of a ring of shared memory, for clients on this machine; 0: none
     enum gn_log_level log_level;
     char peer[GN_PEER_BYTES];   // "127.0.0.1" or "uid 1000"
     char driver[GN_PATH_BYTES]; // path of the driver library, or its SONAME
 };
 
-enum { GN_LANE_HANDOVER = 0x4e4c4e47 }; // "GNLN"
-struct gn_lane_handover { // from the front door, with the lane's socket
+enum { GN_LANE_HANDOVER = 0x4e4c4e47, GN_FETCH_HANDOVER = 0x54464e47 }; // "GNLN", "GNFT"
+struct gn_lane_handover { // from the front door, with the lane's or the fetch channel's socket
     uint32_t magic, lane;
 };
 
@@ -76,8 +77,8 @@ struct gn_child { // a worker's process
 int gn_spawn(struct gn_child *child, const char *driver, bool init);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
-// Gives it a lane of its session. 0 or -errno; the descriptor stays the caller's too.
-int gn_spawn_give_lane(const struct gn_child *child, uint32_t lane, int lane_fd);
+// Gives it a lane of its session, or a fetch channel. 0 or -errno; the descriptor stays the caller's too.
+int gn_spawn_give_lane(const struct gn_child *child, const struct gn_lane_hello *hello, int lane_fd);
 // Whether it has received its session: if it died before, another may serve the same client.
 bool gn_spawn_taken(const struct gn_child *child);
 // Forgets a child that was reaped: closes and unmaps.

@@ -13,6 +13,8 @@ struct gn_status { // written by the worker, read by the front door; relaxed ato
     _Atomic uint64_t near_waits; // waits that the reading thread saw the end of
     _Atomic uint64_t receives, looks, look_hits; // receives of commands; those that began with looking, and those that so found some
     _Atomic uint64_t lane_sends; // pieces of data that went over lanes
+    _Atomic uint64_t kept, kept_device_bytes, kept_host_bytes; // copies kept for the client, and where they are
+    _Atomic uint64_t kept_moved_bytes, fetched_bytes; // to host memory, because the program needed the device's; to the client
     _Atomic uint32_t lanes; // that have joined
     _Atomic uint32_t ready; // the driver is open and the session runs
     char program[256];      // set before ready

@@ -12,6 +12,7 @@
 #include "server/gate.h"
 #include "server/greet.h"
 #include "server/host.h"
+#include "server/kept.h"
 #include "server/lanes.h"
 #include "server/lanes_out.h"
 #include "server/log.h"
@@ -32,6 +33,7 @@ static int open_parts(struct gn_worker *w, struct gn_link *link, const struct gn
     error = error ? error : gn_marks_open(&w->marks, w);
     error = error ? error : gn_gates_open(&w->gates, w);
     error = error ? error : gn_pulls_open(&w->pulls);
+    error = error ? error : gn_kepts_open(&w->kepts, w);
     error = error ? error : gn_commands_open(&w->commands, w, link, hello->ring_bytes);
     return error;
 }
@@ -63,7 +65,7 @@ int gn_worker_main(const struct gn_worker_start *start)
         return GN_EXIT_START;
     if (welcome.lanes && start->session->hello.wants & GN_WANTS_LANES_BACK && gn_lanes_out_open(&w->lanes_out, w))
         return GN_EXIT_START;
-    if (welcome.lanes && gn_lanes_in_open(&w->lanes, w, start->front_fd, start->fd, (unsigned)welcome.lanes))
+    if ((welcome.lanes || start->session->fetch) && gn_lanes_in_open(&w->lanes, w, start->front_fd, start->fd, (unsigned)welcome.lanes))
         return GN_EXIT_START;
     atomic_store(&w->status->ready, 1);
     int result = gn_commands_run(w->commands);
@@ -71,6 +73,7 @@ int gn_worker_main(const struct gn_worker_start *start)
     // handle, also where a kernel never ends.
     gn_gates_stop(w);
     gn_staging_stop(w->staging);
+    gn_kepts_stop(w->kepts);
     link->ops->shut(link);
     return result == 0 ? GN_EXIT_OVER : result == -EPROTO ? GN_EXIT_PROTOCOL : GN_EXIT_LINK;
 }

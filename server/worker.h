@@ -20,6 +20,8 @@ struct gn_limits { // of one session, from server.toml
     uint32_t chunk_bytes;   // payload of one frame
     uint32_t handles;       // live handles
     uint32_t spin_us;       // how long a worker looks for commands before it sleeps
+    uint32_t kept_percent;  // of a device's memory, for bytes kept for the client (server/kept.h)
+    uint64_t kept_host_bytes; // all that is kept, wherever it is; 0: nothing is
 };
 
 struct gn_server_context { // the object of a handle of kind context
@@ -52,6 +54,7 @@ struct gn_worker {
     struct gn_lanes_out *lanes_out; // server/lanes_out.h; NULL: no data to the client over lanes
     struct gn_memory_list *memory;  // server/run_memory.c: the session's allocations
     struct gn_pools *pools;         // server/pool.h: ranges that the client allocates from
+    struct gn_kepts *kepts;         // server/kept.h: bytes kept for the client
     struct gn_images *images;       // server/run_image.c: images being uploaded
     struct gn_run_state *run;       // server/handles.c: results on their way to a reply, parameter layouts
 };
