@@ -63,6 +63,7 @@ static int take_count(const char *v, unsigned min, unsigned *to)
 
 static int take_baselines(struct gn_bench *b, const char *v)
 {
+    b->baselines_given = true;
     return take_words(v, b->baselines, &b->baseline_count);
 }
 static int take_only(struct gn_bench *b, const char *v) { return take_words(v, b->only, &b->only_count); }
@@ -74,7 +75,11 @@ static int take_gbit(struct gn_bench *b, const char *v)
 {
     return take_numbers(v, GBIT_MAX, b->gbits, &b->gbit_count);
 }
-static int take_rounds(struct gn_bench *b, const char *v) { return take_count(v, 1, &b->rounds); }
+static int take_rounds(struct gn_bench *b, const char *v)
+{
+    b->rounds_given = true;
+    return take_count(v, 1, &b->rounds);
+}
 static int take_warm_up(struct gn_bench *b, const char *v) { return take_count(v, 0, &b->warm_up); }
 static int take_transport(struct gn_bench *b, const char *v)
 {
@@ -101,6 +106,7 @@ TEXT_TAKER(json, json)
 TEXT_TAKER(config, config)
 TEXT_TAKER(driver, driver)
 TEXT_TAKER(against, against)
+TEXT_TAKER(hints, hints)
 static int take_targets(struct gn_bench *b, const char *v)
 {
     (void)v;
@@ -119,7 +125,7 @@ static const struct {
     int (*take)(struct gn_bench *b, const char *value);
 } options[] = {
     {"--baselines", "A,B",
-     "rows: local, capture_only, local_remote, no_semantics, no_semantics-OPTIMISATION, peers",
+     "rows: local, capture_only, local_remote (or naive), no_semantics, full, peers; -OPTIMISATION behind the two last",
      take_baselines},
     {"--transport", "T,T", "tcp, unix, shm; default tcp", take_transport},
     {"--rtt", "US,US", "round trips of the network, by the relay; 0 (default): without it", take_rtt},
@@ -133,7 +139,8 @@ static const struct {
     {"--json", "FILE", "all rows, as JSON", take_json},
     {"--config", "FILE", "other systems to compare with (docs/bench.md)", take_config},
     {"--driver", "PATH", "the CUDA driver; default: the mock, with kernels that do nothing", take_driver},
-    {"--quick", NULL, "apps: fewer and smaller runs", take_quick},
+    {"--hints", "PATH", "the sidecar of full, or a folder of them; default: configs/hints.d", take_hints},
+    {"--quick", NULL, "apps, decode: fewer and smaller runs", take_quick},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -143,6 +150,7 @@ static const struct {
 } commands[] = {
     {"micro", "what each kind of call costs, beside the limits of the machine", gn_bench_micro},
     {"apps", "llm_decode: tokens, latency, bytes and round trips", gn_bench_apps},
+    {"decode", "llm_decode with its state at the host or on the device, without and with hints", gn_bench_decode},
     {"ablation", "each optimisation off in turn", gn_bench_ablation},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -295,10 +303,13 @@ int main(int argc, char **argv)
     signal(SIGTERM, on_signal);
     if (gn_place_open(&b.place, b.driver)) {
         print_machine(&b);
+        if (b.hints)
+            snprintf(b.place.hints, sizeof b.place.hints, "%s", b.hints);
         status = commands[command].run(&b);
-        if (commands[command].run != gn_bench_ablation) // which has a table of its own
+        bool own = commands[command].run == gn_bench_ablation || commands[command].run == gn_bench_decode; // tables
+        if (!own)
             gn_results_print(&b.results, stdout, b.against);
-        if (b.targets)
+        if (b.targets && !own)
             gn_results_print_targets(&b.results, stdout);
         if (status)
             gn_place_show_log(&b.place);

@@ -17,8 +17,8 @@ struct gn_bench {
     unsigned baseline_count, transport_count, only_count, rtt_count, gbit_count;
     unsigned rounds, warm_up;
     uint64_t max_bytes;
-    const char *json, *config, *driver, *against;
-    bool targets, quick;
+    const char *json, *config, *driver, *against, *hints;
+    bool targets, quick, baselines_given, rounds_given;
     // progress
     double started_s;
     unsigned long done, planned;
@@ -28,6 +28,7 @@ struct gn_bench {
 int gn_bench_micro(struct gn_bench *b);
 int gn_bench_apps(struct gn_bench *b);
 int gn_bench_ablation(struct gn_bench *b);
+int gn_bench_decode(struct gn_bench *b); // prints its own tables
 
 // Micro rows of these baselines on one network, interleaved; only: patterns, none: all rows. Without
 // baselines: these limits. 0 or 1.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // llm_decode through each baseline: run after run in turn, the tokens compared with the first row's.
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/llm_program.h"
 
-enum { LANES_MAX = 24, RUN_MS = 600000, SHORT_STEPS = 8 };
+enum { LANES_MAX = 24, SHORT_STEPS = 8 };
 
 static const struct app {
     const char *workload, *model, *mock; // mock: what GENIE_MOCK is
@@ -21,75 +21,13 @@ static const struct app {
 };
 enum { APPS = sizeof apps / sizeof *apps };
 
-// What a run says of itself.
-struct run {
-    double tokens_per_s, step_ms, step_p95_ms, prefill_ms, load_ms;
-    json_t *tokens;
-    bool counted;
-    double round_trips, sent, received;
-    char why[200];
-};
-
-static double number(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-static void read_stats(const struct gn_place *p, struct run *run)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/stats", p->scratch);
-    json_t *stats = json_load_file(path, 0, NULL);
-    const json_t *sent = json_object_get(stats, "bytes_sent"),
-                 *received = json_object_get(stats, "bytes_received");
-    run->counted = stats && sent && received;
-    run->round_trips = number(stats, "round_trips");
-    run->sent = number(sent, "commands") + number(sent, "payload");
-    run->received = number(received, "commands") + number(received, "payload");
-    json_decref(stats);
-    remove(path);
-}
-
-// Takes the program's line of JSON.
-static void read_line(struct run *run, const char *line)
-{
-    json_t *said = json_loads(line, 0, NULL);
-    run->tokens = json_incref(json_object_get(said, "tokens"));
-    run->tokens_per_s = number(said, "decode_tokens_per_s");
-    run->step_ms = number(said, "step_ms_median");
-    run->step_p95_ms = number(said, "step_ms_p95");
-    run->prefill_ms = number(said, "prefill_ms");
-    run->load_ms = number(said, "load_ms");
-    json_decref(said);
-}
-
 static void run_app(struct gn_bench *b, struct gn_lane *lane, const struct app *app, unsigned steps,
-                    struct run *run)
+                    struct gn_llm_run *run)
 {
-    char program[600], count[16], stats[160];
-    struct gn_child c = {.talk = -1};
-    *run = (struct run){0};
-    snprintf(program, sizeof program, "%s/llm_decode", b->place.programs);
+    char count[16];
     snprintf(count, sizeof count, "%u", steps);
-    snprintf(stats, sizeof stats, "GENIE_STATS=%s/stats", b->place.scratch);
-    const char *args[] = {program,   "--model", app->model,       "--prompt-tokens", "16",
-                          "--steps", count,     "--print-tokens", "--json",          NULL};
-    const char *line;
-    if (*lane->why) {
-        snprintf(run->why, sizeof run->why, "%.190s", lane->why);
-        return;
-    }
-    if (gn_lane_start(&b->place, lane, &c, GN_CHILD_PRINTS, args, app->mock, stats)) {
-        snprintf(run->why, sizeof run->why, "llm_decode does not start");
-        return;
-    }
-    while ((line = gn_child_hear(&c, RUN_MS)))
-        if (*line == '{')
-            read_line(run, line);
-    int status = gn_child_wait(&c, RUN_MS);
-    read_stats(&b->place, run);
-    if (status || !run->tokens)
-        snprintf(run->why, sizeof run->why, "llm_decode ended with status %d", status);
+    const char *args[] = {"--model", app->model, "--prompt-tokens", "16", "--steps", count, NULL};
+    gn_llm_run(&b->place, lane, app->mock, args, run);
 }
 
 struct apps {
@@ -108,11 +46,12 @@ static struct gn_series *series(struct apps *a, const struct gn_lane *lane, cons
                              unit);
 }
 
-static bool same_tokens(struct apps *a, struct run *run)
+static bool same_tokens(struct apps *a, struct gn_llm_run *run)
 {
+    json_t *tokens = (json_t *)gn_llm_tokens(run);
     if (!a->tokens)
-        a->tokens = json_incref(run->tokens);
-    if (json_equal(a->tokens, run->tokens))
+        a->tokens = json_incref(tokens);
+    if (json_equal(a->tokens, tokens))
         return true;
     snprintf(run->why, sizeof run->why, "its tokens are not those of the first row");
     return false;
@@ -121,16 +60,16 @@ static bool same_tokens(struct apps *a, struct run *run)
 // false: this row is not tried again.
 static bool one_turn(struct apps *a, struct gn_lane *lane, unsigned steps, bool record)
 {
-    struct run run;
+    struct gn_llm_run run;
     run_app(a->bench, lane, a->app, steps, &run);
     if (!*run.why && same_tokens(a, &run) && record) {
-        gn_series_add(series(a, lane, "step", "ms"), run.step_ms);
-        gn_series_add(series(a, lane, "tokens_per_s", "tokens/s"), run.tokens_per_s);
-        gn_series_add(series(a, lane, "step_p95", "ms"), run.step_p95_ms);
-        gn_series_add(series(a, lane, "prefill", "ms"), run.prefill_ms);
-        gn_series_add(series(a, lane, "load", "ms"), run.load_ms);
+        gn_series_add(series(a, lane, "step", "ms"), gn_llm_number(&run, "step_ms_median"));
+        gn_series_add(series(a, lane, "tokens_per_s", "tokens/s"), gn_llm_number(&run, "decode_tokens_per_s"));
+        gn_series_add(series(a, lane, "step_p95", "ms"), gn_llm_number(&run, "step_ms_p95"));
+        gn_series_add(series(a, lane, "prefill", "ms"), gn_llm_number(&run, "prefill_ms"));
+        gn_series_add(series(a, lane, "load", "ms"), gn_llm_number(&run, "load_ms"));
     }
-    json_decref(run.tokens);
+    gn_llm_run_free(&run);
     if (!*run.why)
         return true;
     struct gn_series *s = series(a, lane, "step", "ms");
@@ -141,11 +80,14 @@ static bool one_turn(struct apps *a, struct gn_lane *lane, unsigned steps, bool 
     return false;
 }
 
+static double sent(const struct gn_llm_run *run) { return run->commands_up + run->payload_up; }
+static double received(const struct gn_llm_run *run) { return run->commands_down + run->payload_down; }
+
 // What one more token costs: the difference of a long and a short run, so that what is done once does not
 // count.
 static void count_token(struct apps *a, struct gn_lane *lane, unsigned steps)
 {
-    struct run runs[2];
+    struct gn_llm_run runs[2];
     if (*lane->why || lane->baseline->kind != GN_BASELINE_REMOTE || steps <= SHORT_STEPS)
         return;
     for (int i = 0; i < 2; i++)
@@ -154,12 +96,12 @@ static void count_token(struct apps *a, struct gn_lane *lane, unsigned steps)
     if (runs[0].counted && runs[1].counted) {
         gn_series_add(series(a, lane, "round_trips", "a token"),
                       (runs[1].round_trips - runs[0].round_trips) / tokens);
-        gn_series_add(series(a, lane, "bytes_sent", "B a token"), (runs[1].sent - runs[0].sent) / tokens);
+        gn_series_add(series(a, lane, "bytes_sent", "B a token"), (sent(&runs[1]) - sent(&runs[0])) / tokens);
         gn_series_add(series(a, lane, "bytes_received", "B a token"),
-                      (runs[1].received - runs[0].received) / tokens);
+                      (received(&runs[1]) - received(&runs[0])) / tokens);
     }
     for (int i = 0; i < 2; i++)
-        json_decref(runs[i].tokens);
+        gn_llm_run_free(&runs[i]);
 }
 
 // What the network takes, as any program sees it: the relay's delay and the wake-ups at both ends. Once a

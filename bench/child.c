@@ -30,6 +30,7 @@ static void set_environment(const char *const *env)
     static const char *const foreign[] = {"LD_PRELOAD",   "GENIE_SERVER",   "GENIE_TOKEN", "GENIE_MODE",
                                           "GENIE_DRIVER", "GENIE_OPT",      "GENIE_TRACE", "GENIE_STATS",
                                           "GENIE_LOG",    "GENIE_CONFIG",   "GENIE_RING",  "GENIE_TIMEOUT",
+                                          "GENIE_HINTS",  "GENIE_LANES",    "GENIE_PROFILE", "GENIE_EXPLAIN",
                                           "GENIE_MOCK",   "XDG_RUNTIME_DIR"};
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         unsetenv(foreign[i]);

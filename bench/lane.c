@@ -92,22 +92,27 @@ bool gn_baseline_find(const struct gn_place *p, const char *name, struct gn_base
         const char *name;
         enum gn_baseline_kind kind;
         const char *opt;
-    } known[] = {{"local", GN_BASELINE_LOCAL, ""},
-                 {"capture_only", GN_BASELINE_CAPTURE, ""},
-                 {"local_remote", GN_BASELINE_REMOTE, "-all"},
-                 {"no_semantics", GN_BASELINE_REMOTE, ""}};
-    static const char without[] = "no_semantics-";
+        bool hinted;
+    } known[] = {{"local", GN_BASELINE_LOCAL, "", false},
+                 {"capture_only", GN_BASELINE_CAPTURE, "", false},
+                 {"local_remote", GN_BASELINE_REMOTE, "-all", false},
+                 {"naive", GN_BASELINE_REMOTE, "-all", false},
+                 {"no_semantics", GN_BASELINE_REMOTE, "", false},
+                 {"full", GN_BASELINE_REMOTE, "", true}};
+    const char *dash = strchr(name, '-');
     *b = (struct gn_baseline){0};
     snprintf(b->name, sizeof b->name, "%s", name);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, name)) {
             b->kind = known[i].kind;
             strcpy(b->opt, known[i].opt);
+            b->hinted = known[i].hinted;
             return true;
         }
-    if (!strncmp(name, without, sizeof without - 1) && gn_place_has_opt(p, name + sizeof without - 1)) {
+    b->hinted = !strncmp(name, "full-", 5);
+    if (dash && (b->hinted || !strncmp(name, "no_semantics-", 13)) && gn_place_has_opt(p, dash + 1)) {
         b->kind = GN_BASELINE_REMOTE;
-        snprintf(b->opt, sizeof b->opt, "-%s", name + sizeof without - 1);
+        snprintf(b->opt, sizeof b->opt, "%s", dash);
         return true;
     }
     for (unsigned i = 0; i < p->peer_count; i++)
@@ -259,6 +264,10 @@ void gn_lane_open(struct gn_place *p, struct gn_lane *lane, const struct gn_base
         fail(lane, "shared memory has no network in between");
     else if (shm && b->kind == GN_BASELINE_REMOTE && !gn_place_has_opt(p, "shm"))
         fail(lane, "this build has no shared-memory transport");
+    else if (b->hinted && !gn_place_has_opt(p, "hints"))
+        fail(lane, "this build takes no hints");
+    else if (b->hinted && !*p->hints)
+        fail(lane, "there is no sidecar");
     else if (b->kind == GN_BASELINE_PEER)
         start_peer(p, lane, mock);
     else
@@ -295,6 +304,8 @@ static void put_genie_options(struct words *env, const struct gn_place *p, const
     bool without_shm = !strcmp(lane->network.transport, "unix") && gn_place_has_opt(p, "shm");
     const char *opt = lane->baseline->opt;
     put(env, "GENIE_SERVER=%s", lane->address);
+    if (lane->baseline->hinted)
+        put(env, "GENIE_HINTS=%s", p->hints);
     if (*opt || without_shm)
         put(env, "GENIE_OPT=%s%s%s", opt, *opt && without_shm ? "," : "", without_shm ? "-shm" : "");
 }

@@ -28,6 +28,7 @@ struct gn_baseline {
     char name[64];
     enum gn_baseline_kind kind;
     char opt[128]; // GENIE_OPT
+    bool hinted;   // with a sidecar
     const struct gn_peer *peer;
 };
 
@@ -35,6 +36,7 @@ struct gn_baseline {
 struct gn_place {
     char programs[512], libraries[512]; // where genie-srv and the shim are
     char driver[512];
+    char hints[512]; // a sidecar, or a folder of them; "": there is none
     char scratch[64], log[128];
     bool mock;                       // the driver is the mock
     char opts[GN_OPT_NAMES_MAX][32]; // the shim's optimisations
@@ -58,8 +60,8 @@ bool gn_place_open(struct gn_place *p, const char *driver);
 void gn_place_close(struct gn_place *p);
 bool gn_place_has_opt(const struct gn_place *p, const char *name);
 
-// Baselines by name: local, capture_only, local_remote, no_semantics, or a peer's; "no_semantics-X" is
-// no_semantics with the optimisation X off. false: there is none.
+// Baselines by name: local, capture_only, local_remote (also called naive), no_semantics, full, or a peer's;
+// "no_semantics-X" and "full-X" are these with the optimisation X off. false: there is none.
 bool gn_baseline_find(const struct gn_place *p, const char *name, struct gn_baseline *b);
 
 // Starts server and relay. mock: what GENIE_MOCK shall be. A lane that does not start says why, and stays

@@ -104,6 +104,11 @@ bool gn_place_open(struct gn_place *p, const char *driver)
                 self);
         return false;
     }
+    if (!find(p->hints, sizeof p->hints, self, "/../configs", "hints.d") &&
+        !find(p->hints, sizeof p->hints, self, "/../share/genie", "hints.d"))
+        *p->hints = 0;
+    else
+        snprintf(p->hints + strlen(p->hints), sizeof p->hints - strlen(p->hints), "/hints.d");
     if (!find_driver(p, driver))
         return false;
     if (ask_opts(p))

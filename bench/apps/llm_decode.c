@@ -158,6 +158,8 @@ static void print_json(const struct llm_options *options, const struct result *r
         printf("\"bad_rows\": %u, \"close_rows\": %u, \"bad_choices\": %u}", check->bad_rows,
                check->close_rows, check->bad_choices);
     }
+    if (options->prompt_logits)
+        printf(", \"prompt_logits\": \"%016llx\"", (unsigned long long)stats->prompt_checksum);
     if (options->touches)
         printf(", \"touched\": {\"reads\": %u, \"changes\": %u, \"checksum\": \"%016llx\"}",
                result->touch.reads, result->touch.changes, (unsigned long long)result->touch.checksum);
@@ -177,6 +179,9 @@ static void print_text(const struct llm_options *options, const struct result *r
         print_sequence(options, result, s);
         putchar('\n');
     }
+    if (options->prompt_logits)
+        printf("logits   of the prompt's last token: checksum %016llx\n",
+               (unsigned long long)stats->prompt_checksum);
     if (options->touches)
         printf("touched  %u reads, %u changes, checksum %016llx\n", result->touch.reads,
                result->touch.changes, (unsigned long long)result->touch.checksum);

@@ -120,6 +120,20 @@ static void layer_forward(struct llm_run *run, uint32_t layer, struct llm_batch 
                             4 * width, 0});
 }
 
+static void head(struct llm_run *run, CUdeviceptr normed, CUdeviceptr logits, uint32_t rows)
+{
+    uint32_t vocab = run->shape->vocab, width = run->shape->width;
+    launch(run, LM_HEAD, (struct grid){divide_up(vocab, SKINNY_WARPS), divide_up(rows, SKINNY_ROWS), 1},
+           SKINNY_WARPS * WARP, 0, ARGS(&normed, &logits, &run->tensors[LLM_WTE], &rows, &vocab, &width));
+}
+
+void llm_forward_logits(struct llm_run *run, struct llm_batch batch)
+{
+    layernorm(run, run->normed, run->x, run->tensors[LLM_LNF_GAIN], run->tensors[LLM_LNF_BIAS], batch.rows,
+              run->shape->width);
+    head(run, run->normed, run->prompt_logits, batch.rows);
+}
+
 void llm_forward(struct llm_run *run, CUdeviceptr tokens, struct llm_batch batch)
 {
     const struct llm_shape *shape = run->shape;
@@ -134,9 +148,7 @@ void llm_forward(struct llm_run *run, CUdeviceptr tokens, struct llm_batch batch
     CUdeviceptr last_rows = run->x + (uint64_t)(batch.tokens - 1) * width * sizeof(float);
     layernorm(run, run->last, last_rows, run->tensors[LLM_LNF_GAIN], run->tensors[LLM_LNF_BIAS], sequences,
               batch.tokens * width);
-    launch(run, LM_HEAD, (struct grid){divide_up(vocab, SKINNY_WARPS), divide_up(sequences, SKINNY_ROWS), 1},
-           SKINNY_WARPS * WARP, 0,
-           ARGS(&run->last, &run->logits, &run->tensors[LLM_WTE], &sequences, &vocab, &width));
+    head(run, run->last, run->logits, sequences);
     launch(run, ARGMAX, (struct grid){sequences, 1, 1}, ARGMAX_THREADS, 0,
            ARGS(&run->tokens, &run->logits, &vocab));
     run->position = batch.position + batch.tokens;

@@ -30,6 +30,9 @@ static const char help[] =
     "  --host NAME          memory of the two latter on the host: pinned (from the driver, copied in stream\n"
     "                       order) or pageable (plain memory, copied at once); default pinned\n"
     "  --touch-kv SEED      read or change the cache on the host after random steps; prints a checksum\n"
+    "  --nudge-weight N     flip the lowest bit of the N-th weight: other weights, by one byte\n"
+    "  --prompt-logits      copy the logits of every token of the prompts to the host, and read those of the "
+    "last\n"
     "  --print-tokens       print the new tokens\n"
     "  --json               print one line of JSON and nothing else\n"
     "  --check              compare all logits with a forward pass on the CPU\n"
@@ -103,6 +106,8 @@ enum {
     STYLE,
     HOST,
     TOUCH_KV,
+    NUDGE_WEIGHT,
+    PROMPT_LOGITS,
     PRINT_TOKENS,
     JSON,
     CHECK,
@@ -119,6 +124,8 @@ static const struct option table[] = {
     {"style", required_argument, NULL, STYLE},
     {"host", required_argument, NULL, HOST},
     {"touch-kv", required_argument, NULL, TOUCH_KV},
+    {"nudge-weight", required_argument, NULL, NUDGE_WEIGHT},
+    {"prompt-logits", no_argument, NULL, PROMPT_LOGITS},
     {"print-tokens", no_argument, NULL, PRINT_TOKENS},
     {"json", no_argument, NULL, JSON},
     {"check", no_argument, NULL, CHECK},
@@ -143,6 +150,11 @@ static void take(struct llm_options *options, int option, const char *value)
         options->touches = true;
         options->touch_seed = number("touch-kv", value, 0, UINT64_MAX / 4);
         break;
+    case NUDGE_WEIGHT:
+        options->nudges = true;
+        options->nudged_weight = number("nudge-weight", value, 0, UINT64_MAX / 4);
+        break;
+    case PROMPT_LOGITS: options->prompt_logits = true; break;
     case PRINT_TOKENS: options->print_tokens = true; break;
     case JSON: options->json = true; break;
     case CHECK: options->check = true; break;
@@ -173,6 +185,11 @@ void llm_options_parse(int argc, char **argv, struct llm_options *options)
     if (tokens > options->shape->context)
         refuse("--prompt-tokens %u and --steps %u do not fit the model's context of %u tokens",
                options->prompt_tokens, options->steps, options->shape->context);
+    if (options->nudges && options->nudged_weight >= llm_parameters(options->shape))
+        refuse("--nudge-weight: the model has %llu weights",
+               (unsigned long long)llm_parameters(options->shape));
+    if (options->nudges && options->check)
+        refuse("--nudge-weight and --check exclude each other: the reference's weights are not changed");
     if (options->touches && options->style == LLM_STATEFUL)
         refuse("--touch-kv: --style stateful has no KV cache on the host");
     if (options->touches && options->check)

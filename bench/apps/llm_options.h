@@ -17,6 +17,9 @@ struct llm_options {
     bool is_pageable; // host buffers: plain memory instead of the driver's
     bool touches;     // --touch-kv
     uint64_t touch_seed;
+    bool nudges; // --nudge-weight
+    uint64_t nudged_weight;
+    bool prompt_logits;
     bool print_tokens, json, check;
 };
 

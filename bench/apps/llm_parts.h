@@ -56,11 +56,14 @@ struct llm_run {
     CUdeviceptr x, normed, qkv, mixed, hidden; // [row][width], qkv three and hidden four times that
     CUdeviceptr last, logits;                  // [sequence][width], [sequence][vocab]
     CUdeviceptr prompts, tokens;               // [sequence][index], [sequence]
+    CUdeviceptr prompt_logits;                 // [sequence][index][vocab]; 0: not asked for
     // On the host; NULL where the style has none.
+    uint64_t filled_floats; // weights so far, tensor after tensor
+    uint64_t nudged_weight; // its lowest bit is flipped; UINT64_MAX: none
     bool is_pinned;         // from the driver, and copied in stream order; else plain memory, copied at once
     float **host_groups;    // weights, laid out as on the device
     float *host_k, *host_v; // the cache of all layers
-    float *host_logits;
+    float *host_logits, *host_prompt_logits;
     int32_t *host_tokens;
     uint32_t launches;
     struct llm_run_stats stats;
@@ -70,6 +73,9 @@ uint64_t llm_cache_floats(const struct llm_run *run, uint32_t layers);
 
 // From the tokens at `tokens` to the chosen ones in run->tokens.
 void llm_forward(struct llm_run *run, CUdeviceptr tokens, struct llm_batch batch);
+
+// The logits of all rows of the batch that llm_forward was given last, to run->prompt_logits.
+void llm_forward_logits(struct llm_run *run, struct llm_batch batch);
 
 // --- llm_host.c
 // Writes each tensor, one after the other, through one buffer to the device. 0, or a negative errno with

@@ -44,7 +44,7 @@ uint64_t llm_cache_floats(const struct llm_run *run, uint32_t layers)
     return (uint64_t)layers * run->sequences * run->shape->context * run->shape->width;
 }
 
-static void allocate_all(struct llm_run *run)
+static void allocate_all(struct llm_run *run, bool with_prompt_logits)
 {
     const struct llm_shape *shape = run->shape;
     uint64_t width = shape->width, rows = (uint64_t)run->sequences * run->prompt_tokens;
@@ -65,6 +65,8 @@ static void allocate_all(struct llm_run *run)
     run->hidden = allocate_floats(run, rows * width * 4);
     run->last = allocate_floats(run, run->sequences * width);
     run->logits = allocate_floats(run, (uint64_t)run->sequences * shape->vocab);
+    if (with_prompt_logits)
+        run->prompt_logits = allocate_floats(run, rows * shape->vocab);
     run->prompts = allocate(run, rows * sizeof(int32_t));
     run->tokens = allocate(run, run->sequences * sizeof(int32_t));
     CU(cuMemsetD32Async(run->k_cache, 0, cache_floats, run->stream));
@@ -83,6 +85,7 @@ int llm_run_open(const struct llm_weights *weights, const struct llm_options *op
     run->shape = weights->shape;
     run->style = styles[options->style];
     run->is_pinned = !options->is_pageable;
+    run->nudged_weight = options->nudges ? options->nudged_weight : UINT64_MAX;
     run->sequences = options->sequences;
     run->prompt_tokens = options->prompt_tokens;
     run->cache_layers = options->style == LLM_OFFLOAD ? 1 : run->shape->layers;
@@ -100,8 +103,13 @@ int llm_run_open(const struct llm_weights *weights, const struct llm_options *op
     CU(cuModuleLoadData(&run->module, llm_kernels_ptx));
     for (int i = 0; i < LLM_KERNELS; i++)
         CU(cuModuleGetFunction(&run->kernels[i], run->module, llm_kernel_names[i]));
-    allocate_all(run);
-    status = run->style->load(run, weights, error);
+    allocate_all(run, options->prompt_logits);
+    status = -ENOMEM;
+    if (run->prompt_logits)
+        run->host_prompt_logits = llm_host_new(run, (uint64_t)run->sequences * run->prompt_tokens *
+                                                        run->shape->vocab * sizeof(float));
+    if (!run->prompt_logits || run->host_prompt_logits)
+        status = run->style->load(run, weights, error);
     if (status) {
         llm_run_close(run);
         return status;
@@ -123,6 +131,8 @@ void llm_run_close(struct llm_run *run)
                                    run->logits,  run->prompts, run->tokens};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         CU(cuMemFree(buffers[i]));
+    if (run->prompt_logits)
+        CU(cuMemFree(run->prompt_logits));
     for (uint32_t i = 0; i < llm_group_count(run->shape); i++)
         CU(cuMemFree(run->groups[i]));
     for (uint32_t i = 0; i < llm_group_count(run->shape) && run->host_groups; i++)
@@ -131,6 +141,7 @@ void llm_run_close(struct llm_run *run)
     llm_host_free(run, run->host_k);
     llm_host_free(run, run->host_v);
     llm_host_free(run, run->host_logits);
+    llm_host_free(run, run->host_prompt_logits);
     llm_host_free(run, run->host_tokens);
     CU(cuModuleUnload(run->module));
     CU(cuStreamDestroy(run->stream));
@@ -151,11 +162,30 @@ static void step(struct llm_run *run, CUdeviceptr tokens, struct llm_batch batch
     run->style->step_end(run, next);
 }
 
+// As a program that asks for the logits of the whole prompt and looks at those of its last token.
+static void read_prompt_logits(struct llm_run *run, struct llm_batch batch)
+{
+    uint64_t vocab = run->shape->vocab, checksum = 0xcbf29ce484222325u;
+    llm_forward_logits(run, batch);
+    llm_host_down(run, run->host_prompt_logits, run->prompt_logits, batch.rows * vocab * sizeof(float));
+    llm_host_finish(run);
+    const float *last = run->host_prompt_logits + (batch.rows - 1) * vocab;
+    for (uint64_t i = 0; i < vocab; i++) {
+        uint32_t bits;
+        memcpy(&bits, last + i, sizeof bits);
+        checksum = (checksum ^ bits) * 0x100000001b3u;
+    }
+    run->stats.prompt_checksum = checksum;
+}
+
 void llm_run_prefill(struct llm_run *run, const int32_t *prompts, int32_t *next)
 {
     uint32_t rows = run->sequences * run->prompt_tokens;
     CU(cuMemcpyHtoD(run->prompts, prompts, rows * sizeof *prompts));
-    step(run, run->prompts, (struct llm_batch){run->prompt_tokens, 0, rows}, next);
+    struct llm_batch batch = {run->prompt_tokens, 0, rows};
+    step(run, run->prompts, batch, next);
+    if (run->prompt_logits)
+        read_prompt_logits(run, batch);
     run->stats.prefill_kernels = run->launches;
 }
 

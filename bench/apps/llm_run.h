@@ -17,7 +17,8 @@ struct llm_run_stats {
     uint64_t device_bytes_peak;               // allocated at the same time, as asked for
     uint32_t prefill_kernels, decode_kernels; // launches of the last prefill and of the last decode step
     uint64_t step_up_bytes, step_down_bytes;  // copied in the last step, a prompt's tokens apart
-    double fill_ms;                           // of the load: reading or making the weights' values
+    uint64_t prompt_checksum; // of the last token's logits of the last prompt; 0: not asked for
+    double fill_ms;           // of the load: reading or making the weights' values
 };
 
 // What a style has on the host between steps; NULL where it has none.

@@ -111,6 +111,19 @@ apps() {
     for r in ${baselines//,/ }; do is_number "$(value llm_decode_tiny "$r" step)" "$r" && is_number "$(value llm_decode_paced "$r" tokens_per_s)" "$r" || return 1; done
 }
 check "llm_decode runs with the same tokens in every row" apps
+decode() {
+    local s r
+    runs decode decode --quick --rounds 1 --only 'tiny_*' --targets || return 1
+    for s in stateless offload stateful; do
+        for r in local naive no_semantics; do is_number "$(value "tiny_$s" $r step)" "$s, $r" || return 1; done
+        is_number "$(value "tiny_$s" naive second_first_token)" "$s, second start" || return 1
+        grep -q '^optimisations.* hints' "$rows.out" || { grep -qE "^tiny_$s +full +did not run: this build takes no hints" "$rows.out" || return 1; continue; }
+        is_number "$(value "tiny_$s" full step)" "$s, full" && is_number "$(value "tiny_$s" full payload_up)" "$s, payload" || return 1
+    done
+    [ "$(value tiny_stateless naive payload_up)" = 19191816.0 ] && [ "$(value tiny_stateless naive payload_down)" = 2113540.0 ] || return 1
+    grep -E '^tiny +tokens identical.* met$' "$rows.out"
+}
+check "llm_decode runs in every style with the same tokens in every row" decode
 ablation() {
     runs ablation ablation --quick --rounds 1 --warm-up 1 --max-bytes 64KiB --only launch_8,step_300,llm_decode_paced || return 1
     local o
