@@ -113,7 +113,7 @@ static bool device_has_room(struct gn_worker *w, const struct gn_kept *k, uint64
     if (!w->limits.kept_percent || k->device < 0 || k->device >= GN_DEVICES_MAX ||
         GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes))
         return false;
-    uint64_t share = total_bytes / 100 * w->limits.kept_percent, used = atomic_load_explicit(&kepts(w)->device_bytes_of[k->device], memory_order_relaxed);
+    uint64_t share = total_bytes * w->limits.kept_percent / 100, used = atomic_load_explicit(&kepts(w)->device_bytes_of[k->device], memory_order_relaxed);
     return used <= share && charge <= share - used && free_bytes >= charge && free_bytes - charge >= total_bytes / FREE_SHARE;
 }
 

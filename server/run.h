@@ -46,6 +46,8 @@ void gn_memory_forget_context(struct gn_worker *w, uint64_t context);
 // A command has failed for want of device memory: makes some free, one way at a time (*step counts them, from 0): what was made ahead for the
 // client, then kept copies. True: try it again. size_bytes: what was wanted, or UINT64_MAX where that is not known.
 bool gn_memory_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes, int *step);
+#define GN_WITH_ROOM(w, device, r, call)                                                                     \
+    for (int step_ = 0; ((r) = (call)) == CUDA_ERROR_OUT_OF_MEMORY && gn_memory_make_room(w, device, UINT64_MAX, &step_);)
 // Whether an allocation of the session begins at the address, and its size.
 bool gn_memory_find(const struct gn_worker *w, uint64_t address, uint64_t *size_bytes);
 

@@ -154,7 +154,8 @@ CUresult gn_run_primary_retain(struct gn_worker *w, struct gn_request *q,
         return CUDA_ERROR_INVALID_CONTEXT;
     }
     if (!there) {
-        CUresult r = GN_DRIVER(w, cuDevicePrimaryCtxRetain, &made.context, made.device);
+        CUresult r;
+        GN_WITH_ROOM(w, made.device, r, GN_DRIVER(w, cuDevicePrimaryCtxRetain, &made.context, made.device));
         if (r != CUDA_SUCCESS)
             return r;
         r = keep_context(w, q, &made);
@@ -241,7 +242,8 @@ CUresult gn_run_context_create(struct gn_worker *w, struct gn_request *q,
         return CUDA_ERROR_NOT_SUPPORTED;
     if (a->flags & ~(uint32_t)CONTEXT_FLAGS)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = GN_DRIVER(w, cuCtxCreate_v2, &made.context, a->flags, made.device);
+    CUresult r;
+    GN_WITH_ROOM(w, made.device, r, GN_DRIVER(w, cuCtxCreate_v2, &made.context, a->flags, made.device));
     if (r != CUDA_SUCCESS)
         return r;
     GN_DRIVER(w, cuCtxPopCurrent_v2, &popped); // creating pushed it onto this thread's stack

@@ -110,7 +110,7 @@ CUresult gn_run_function_load(struct gn_worker *w, struct gn_request *q,
     CUfunctionLoadingState state = CU_FUNCTION_LOADING_STATE_UNLOADED;
     CUresult r = function_itself(w, q, a->function, &function);
     if (r == CUDA_SUCCESS && a->load)
-        r = GN_DRIVER(w, cuFuncLoad, function);
+        GN_WITH_ROOM(w, w->scope ? w->scope->device : CU_DEVICE_INVALID, r, GN_DRIVER(w, cuFuncLoad, function));
     if (r == CUDA_SUCCESS)
         r = GN_DRIVER(w, cuFuncIsLoaded, &state, function);
     o->state = (uint32_t)state;

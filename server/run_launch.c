@@ -72,9 +72,13 @@ CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct g
     if (w->status) // one thread at a time runs commands
         atomic_store_explicit(&w->status->launches, atomic_load_explicit(&w->status->launches, memory_order_relaxed) + 1,
                               memory_order_relaxed);
-    if (!a->attributes_bytes)
-        return GN_DRIVER(w, cuLaunchKernel, function, a->grid_x, a->grid_y, a->grid_z, a->block_x, a->block_y,
-                         a->block_z, a->shared_bytes, stream, NULL, given);
+    CUresult r;
+    if (!a->attributes_bytes) { // a kernel may need more local memory than any before
+        GN_WITH_ROOM(w, w->scope ? w->scope->device : CU_DEVICE_INVALID, r,
+                     GN_DRIVER(w, cuLaunchKernel, function, a->grid_x, a->grid_y, a->grid_z, a->block_x, a->block_y, a->block_z, a->shared_bytes,
+                               stream, NULL, given));
+        return r;
+    }
     CUlaunchAttribute list[GN_LAUNCH_ATTRIBUTES_MAX];
     CUlaunchConfig config = {
         .gridDimX = a->grid_x,
@@ -87,8 +91,10 @@ CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct g
         .hStream = stream,
         .attrs = list,
     };
-    CUresult r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);
-    return r ? r : GN_DRIVER(w, cuLaunchKernelEx, &config, function, NULL, given);
+    r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);
+    if (!r)
+        GN_WITH_ROOM(w, w->scope ? w->scope->device : CU_DEVICE_INVALID, r, GN_DRIVER(w, cuLaunchKernelEx, &config, function, NULL, given));
+    return r;
 }
 
 CUresult gn_run_occupancy_clusters(struct gn_worker *w, struct gn_request *q,

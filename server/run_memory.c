@@ -114,12 +114,24 @@ static CUresult alloc(struct gn_worker *w, uint64_t charge, uint64_t size_bytes,
     return r;
 }
 
+// How much has to become free for so much to be allocated, by what the driver and the session's limit say; all of it where that is no answer.
+static uint64_t missing(struct gn_worker *w, CUdevice device, uint64_t size_bytes)
+{
+    size_t free_bytes = 0, total_bytes = 0;
+    if (!w->scope || w->scope->device != device || GN_DRIVER(w, cuMemGetInfo_v2, &free_bytes, &total_bytes))
+        return size_bytes;
+    uint64_t limit = w->limits.memory_bytes, used = atomic_load_explicit(&w->memory_used_bytes, memory_order_relaxed);
+    uint64_t left = limit && limit > used ? limit - used : limit ? 0 : UINT64_MAX;
+    left = left < free_bytes ? left : free_bytes;
+    return size_bytes > left ? size_bytes - left : size_bytes;
+}
+
 bool gn_memory_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes, int *step)
 {
     bool made = false;
     while (!made && *step < 3) {
         int way = (*step)++;
-        made = way == 0 ? gn_pool_reclaim(w, device) : gn_kepts_make_room(w, device, way == 1 ? size_bytes : UINT64_MAX);
+        made = way == 0 ? gn_pool_reclaim(w, device) : gn_kepts_make_room(w, device, way == 1 ? missing(w, device, size_bytes) : UINT64_MAX);
     }
     return made;
 }

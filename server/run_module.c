@@ -8,6 +8,9 @@
 #include "server/run_image.h"
 
 // --- loading
+// Where memory is short the client gives back what it holds unused, and asks once more.
+
+static CUdevice device_here(const struct gn_worker *w) { return w->scope ? w->scope->device : CU_DEVICE_INVALID; }
 
 CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const struct gn_args_module_load *a,
                             struct gn_out_module_load *o)
@@ -17,11 +20,9 @@ CUresult gn_run_module_load(struct gn_worker *w, struct gn_request *q, const str
     struct gn_taken taken;
     CUresult r = gn_image_take(w, a->upload, &taken);
     if (r == CUDA_SUCCESS)
-        r = w->driver.calls.cuModuleLoadData
-                ? w->driver.calls.cuModuleLoadData(&module, taken.image)
-                : GN_DRIVER(w, cuModuleLoadDataEx, &module, taken.image, 0, NULL, NULL);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY) // for the next try, which the client makes when it has given back its own
-        gn_pool_reclaim(w, w->scope ? w->scope->device : CU_DEVICE_INVALID);
+        GN_WITH_ROOM(w, device_here(w), r,
+                     w->driver.calls.cuModuleLoadData ? w->driver.calls.cuModuleLoadData(&module, taken.image)
+                                                      : GN_DRIVER(w, cuModuleLoadDataEx, &module, taken.image, 0, NULL, NULL));
     r = gn_keep(w, q, GN_KIND_MODULE, a->module, r ? NULL : module, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuFuncGetParamInfo)
         gn_layouts_keep(w, a->module, taken.data, taken.size_bytes);
@@ -38,9 +39,7 @@ CUresult gn_run_library_load(struct gn_worker *w, struct gn_request *q, const st
     CUresult r = gn_image_take(w, a->upload, &taken);
     // No option says that the image stays where it is: the driver copies what it needs.
     if (r == CUDA_SUCCESS)
-        r = GN_DRIVER(w, cuLibraryLoadData, &library, taken.image, NULL, NULL, 0, NULL, NULL, 0);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY)
-        gn_pool_reclaim(w, w->scope ? w->scope->device : CU_DEVICE_INVALID);
+        GN_WITH_ROOM(w, device_here(w), r, GN_DRIVER(w, cuLibraryLoadData, &library, taken.image, NULL, NULL, 0, NULL, NULL, 0));
     r = gn_keep(w, q, GN_KIND_LIBRARY, a->library, r ? NULL : library, r);
     if (r == CUDA_SUCCESS && !w->driver.calls.cuKernelGetParamInfo)
         gn_layouts_keep(w, a->library, taken.data, taken.size_bytes);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONTEXTS = 16, STREAMS = 96, EVENTS = 4096, OPS = 256, TRIES = 3, DEVICES = 2 };
+enum { CONTEXTS = 16, STREAMS = 96, EVENTS = 4096, OPS = 256, TRIES = 3, DEVICES = 2, PINNED = 64 };
 
 struct context {
     bool alive, primary;
@@ -56,8 +56,10 @@ static struct event events[EVENTS];
 static _Atomic unsigned context_count, stream_count, event_count; // grow under the lock
 static uint8_t memory[FAKE_MEMORY_BYTES];
 static size_t memory_used;
-static uint8_t *pinned;
-static size_t pinned_bytes;
+static struct pinned {
+    uint8_t *at;
+    size_t bytes;
+} pinned[PINNED]; // bytes 0: free
 static _Thread_local struct context *current;
 
 static void pause_a_little(void)
@@ -76,7 +78,8 @@ void fake_reset(void)
     for (unsigned i = 0; i < event_count; i++)
         events[i].alive = false;
     context_count = stream_count = event_count = 0;
-    memory_used = pinned_bytes = 0;
+    memory_used = 0;
+    memset(pinned, 0, sizeof pinned);
 }
 
 // --- streams
@@ -460,7 +463,20 @@ static CUresult info(size_t *free_bytes, size_t *total)
 }
 static CUresult host_register(void *p, size_t bytes, unsigned flags)
 {
-    return (void)flags, pinned = p, pinned_bytes = bytes, CUDA_SUCCESS;
+    (void)flags;
+    for (unsigned i = 0; i < PINNED; i++)
+        if (!pinned[i].bytes) {
+            pinned[i] = (struct pinned){p, bytes};
+            return CUDA_SUCCESS;
+        }
+    return CUDA_ERROR_OUT_OF_MEMORY;
+}
+static CUresult host_unregister(void *p)
+{
+    for (unsigned i = 0; i < PINNED; i++)
+        if (pinned[i].bytes && pinned[i].at == p)
+            pinned[i].bytes = 0;
+    return CUDA_SUCCESS;
 }
 static CUresult host_pointer(CUdeviceptr *address, void *p, unsigned flags)
 {
@@ -492,6 +508,10 @@ static CUresult on_device(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s
 {
     return copy(s, place(to, n, n, 1), n, place(from, n, n, 1), n, n, 1);
 }
+static CUresult on_host(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s)
+{
+    return copy(s, (void *)(uintptr_t)to, n, (const void *)(uintptr_t)from, n, n, 1);
+}
 static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream s)
 {
     void *to = c->dstMemoryType == CU_MEMORYTYPE_HOST
@@ -518,8 +538,10 @@ static CUresult set32(CUdeviceptr to, unsigned value, size_t n, CUstream s)
 static CUresult wait_value(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags)
 {
     uint8_t *at = (uint8_t *)(uintptr_t)address;
-    bool gate = pinned_bytes && at >= pinned && at < pinned + pinned_bytes;
+    bool gate = false;
     (void)flags;
+    for (unsigned i = 0; i < PINNED; i++)
+        gate |= at >= pinned[i].at && at < pinned[i].at + pinned[i].bytes;
     if (!gate && !(at = place(address, 4, 4, 1)))
         return CUDA_ERROR_INVALID_VALUE;
     if ((uintptr_t)at % 4)
@@ -658,7 +680,9 @@ void fake_driver(struct gn_driver *driver)
                                            .cuMemFree_v2 = free_memory,
                                            .cuMemGetInfo_v2 = info,
                                            .cuMemHostRegister_v2 = host_register,
-                                           .cuMemHostGetDevicePointer_v2 = host_pointer,
+                                           .cuMemHostUnregister = host_unregister,
+                                          .cuMemHostGetDevicePointer_v2 = host_pointer,
+                                          .cuMemcpyAsync = on_host,
                                            .cuMemcpyHtoDAsync_v2 = to_device,
                                            .cuMemcpyDtoHAsync_v2 = to_host,
                                            .cuMemcpyDtoDAsync_v2 = on_device,

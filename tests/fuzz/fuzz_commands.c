@@ -7,7 +7,7 @@
 // The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its
 // question), 2 pieces of odd sizes, 4 the rest is not bytes of the wire but a choice of commands: a byte for
 // the command, then a byte for each 8-byte unit of its body, which chooses a value that means something, 8 the
-// driver can map memory and the session may have more of it.
+// driver can map memory and the session may have more of it, 16 what is kept goes to host memory.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@
 #include "server/commands.h"
 #include "server/gate.h"
 #include "server/host.h"
+#include "server/kept.h"
 #include "server/log.h"
 #include "server/output.h"
 #include "server/print.h"
@@ -164,6 +165,11 @@ static const uint64_t values[] = {
     ID(0, 7, 1),
     ID(7, 8, 0),
     ID(8, 8, 1),
+    ID(9, 5, 1),
+    ID(9, 6, 1),
+    ID(9, 5, 2),
+    64 << 10,
+    192 << 10,
 };
 
 static uint64_t value_of(uint8_t choice) { return values[choice % (sizeof values / sizeof *values)]; }
@@ -269,6 +275,7 @@ static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
     require(!gn_output_open(&w->output, w, link, true) && !gn_staging_open(&w->staging, w) &&
             !gn_waiters_open(&w->waiters, w) && !gn_gates_open(&w->gates, w) && !gn_pulls_open(&w->pulls) &&
+            !gn_kepts_open(&w->kepts, w) &&
             !gn_commands_open(&w->commands, w, link, RING_BYTES));
 }
 
@@ -326,7 +333,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .image_bytes = 64 << 10,
                                   .window_bytes = WINDOW,
                                   .chunk_bytes = CHUNK,
-                                  .handles = 2048};
+                                  .handles = 2048,
+                                  .kept_percent = data[0] & 16 ? 0 : 25,
+                                  .kept_host_bytes = 128 << 10};
     fake_driver(&w.driver);
     if (data[0] & 8) {
         fake_vmm(&w.driver);
