@@ -66,6 +66,7 @@ void gn_hints_why(struct gn_meaning meaning, const char *reason);
 void gn_hints_load(void);
 
 void gn_hints_put_stats(FILE *f); // the object of GENIE_STATS: ,\n  "hints": {...}
+int gn_hints_explain(const char *path); // GENIE_EXPLAIN, at exit: 0 or -errno
 void gn_hints_forked(void);
 
 #endif

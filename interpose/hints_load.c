@@ -213,7 +213,7 @@ static void set_up(void)
         gn_hint_caller((char[NAME_MAX + 1]){""}, NAME_MAX + 1); // what walking the stack needs is loaded now, not in an allocation
 }
 
-void gn_hints_load(void)
+static void load(void)
 {
     struct stat st;
     struct build_id id = {""};
@@ -235,4 +235,11 @@ void gn_hints_load(void)
     free(argv);
     if (gn_hint_rules.hints)
         set_up();
+}
+
+void gn_hints_load(void)
+{
+    load();
+    gn_hint_rules.explain = *gn_options.explain;
+    gn_hints_on |= gn_hint_rules.explain;
 }

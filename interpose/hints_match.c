@@ -26,7 +26,8 @@ static _Atomic uint64_t generation;
 
 struct argument { // of a kernel, that some rule names
     uint64_t rules;
-    uint32_t offset_bytes;
+    uint32_t offset_bytes, number;
+    struct gn_hint_kernel *kernel; // NULL: there are too many to report on
     // The pointer that was looked up last, mixed with the generation: one word, so that threads never see half of a pair. An equal word of
     // another pair only means that a meaning comes later.
     _Atomic uint64_t seen;
@@ -77,8 +78,10 @@ static void settle(struct gn_memory *m)
         if (before && before <= rule)
             break;
     } while (!atomic_compare_exchange_weak_explicit(&s->rule, &before, rule, memory_order_relaxed, memory_order_relaxed));
+    if (before && rule < before)
+        gn_hint_count_allocation(before, m->region.size_bytes, -1);
     if (!before || rule < before)
-        gn_hint_count_allocation(rule, m->region.size_bytes);
+        gn_hint_count_allocation(rule, m->region.size_bytes, 1);
     for (set &= set - 1; set; set &= set - 1)
         atomic_store_explicit(&gn_hint_counts[__builtin_ctzll(set) + 1].taken, true, memory_order_relaxed);
 }
@@ -118,6 +121,9 @@ void gn_hints_allocated(struct gn_memory *memory)
     bool after = atomic_load_explicit(&launched, memory_order_relaxed);
     if (gn_hint_rules.any_library && !variable)
         gn_hint_caller(caller, sizeof caller);
+    if (*caller)
+        gn_hint_count_library(caller);
+    gn_hint_count_allocation(0, memory->region.size_bytes, 1);
     uint64_t possible = 0;
     for (uint64_t left = gn_hint_rules.all; left; left &= left - 1) {
         int i = __builtin_ctzll(left);
@@ -203,8 +209,8 @@ static struct gn_function_hints *compile(const struct gn_function *f)
         if (gn_glob_match(gn_hint_rules.hints->regions[i].match.kernel, f->name))
             named |= 1ull << i;
     }
-    struct gn_hint_kernel *kernel = gn_hint_kernel_named(f->name, named);
-    bool every = gn_hint_rules.by_writer[GN_WRITER_KERNEL]; // what no kernel got may still be written by the host
+    struct gn_hint_kernel *kernel = gn_hint_kernel_named(f->name, named, layout);
+    bool every = gn_hint_rules.by_writer[GN_WRITER_KERNEL] || gn_hint_rules.explain;
     if (!named && !every)
         return &nothing;
     if (kernel)
@@ -218,6 +224,8 @@ static struct gn_function_hints *compile(const struct gn_function *f)
         if (rules || (every && is_pointer(&layout->params[i]))) {
             struct argument *a = &h->arguments[h->count++];
             a->rules = rules;
+            a->number = i;
+            a->kernel = kernel;
             a->offset_bytes = layout->params[i].offset_bytes;
         }
     }
@@ -250,6 +258,12 @@ static void note_argument(struct gn_memory *m, void *context)
         atomic_compare_exchange_strong_explicit(&m->hints.writers, &writers, FIRST_KERNEL, memory_order_relaxed, memory_order_relaxed);
     atomic_fetch_or_explicit(&m->hints.passed, a->rules, memory_order_relaxed);
     settle(m);
+    if (!a->kernel || a->number >= GN_HINT_ARGUMENTS_MAX)
+        return;
+    uint16_t rule = atomic_load_explicit(&m->hints.rule, memory_order_relaxed);
+    atomic_store_explicit(&a->kernel->args[a->number].last, m->region.size_bytes << 8 | rule, memory_order_relaxed);
+    if (rule)
+        atomic_fetch_or_explicit(&a->kernel->args[a->number].rules, 1ull << (rule - 1), memory_order_relaxed);
 }
 
 void gn_hints_launch(struct gn_function *function, const void *params)

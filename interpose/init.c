@@ -233,14 +233,19 @@ CUresult gn_cuInit(struct gn_call *c, unsigned int flags)
 
 // --- exit. The runtime's own exit handlers have run by now or come later; either way the session stays
 // usable, and its end is the end of the process.
+static void write_report(const char *what, const char *path, int (*write)(const char *path))
+{
+    if (!*path || (is_child && !strstr(path, "%p"))) // a child does not write over its parent's
+        return;
+    int error = write(path);
+    if (error)
+        gn_log(GN_LOG_WARN, "no %s: %s: %s", what, path, strerror(-error));
+}
+
 __attribute__((destructor)) static void report(void)
 {
     if (atomic_load(&gn_watching) & GN_WATCH_TRACE)
         gn_trace_flush();
-    if (!*gn_options.stats ||
-        (is_child && !strstr(gn_options.stats, "%p"))) // a child does not write over its parent's
-        return;
-    int error = gn_stats_write(gn_options.stats);
-    if (error)
-        gn_log(GN_LOG_WARN, "no statistics: %s: %s", gn_options.stats, strerror(-error));
+    write_report("statistics", gn_options.stats, gn_stats_write);
+    write_report("report of hints", gn_options.explain, gn_hints_explain);
 }

@@ -36,6 +36,7 @@ TEXT_SETTER(token)
 TEXT_SETTER(trace)
 TEXT_SETTER(stats)
 TEXT_SETTER(hints)
+TEXT_SETTER(explain)
 
 static int set_driver(struct gn_options *o, const char *value, char *why)
 {
@@ -206,6 +207,7 @@ static const struct {
     {"stats", "GENIE_STATS", set_stats},    {"log", "GENIE_LOG", set_log},
     {"ring", "GENIE_RING", set_ring},       {"timeout", "GENIE_TIMEOUT", set_timeout},
     {"lanes", "GENIE_LANES", set_lanes},    {"hints", "GENIE_HINTS", set_hints},
+    {"explain", "GENIE_EXPLAIN", set_explain},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

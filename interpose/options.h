@@ -68,6 +68,7 @@ struct gn_options {
     unsigned optimisations;                // enum gn_opt, those that are on
     char trace[PATH_MAX], stats[PATH_MAX]; // empty: none. "%p" in them is the process id
     char hints[PATH_MAX];                  // the sidecar, or a folder of them; empty: none
+    char explain[PATH_MAX];                // where a report of what its rules met goes; empty: nowhere
     enum gn_log_level log_level;
     char log_path[PATH_MAX]; // empty: stderr
     uint64_t ring_bytes, receive_bytes;

@@ -44,7 +44,7 @@ static uint64_t sum_of(size_t offset_bytes)
 #define SUM(field)       sum_of(offsetof(struct gn_counts, field))
 #define SUM_AT(field, i) sum_of(offsetof(struct gn_counts, field) + (i) * sizeof(uint64_t))
 
-static void put_text(FILE *f, const char *text)
+void gn_stats_put_text(FILE *f, const char *text)
 {
     fputc('"', f);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)
@@ -106,11 +106,11 @@ static void put_report(FILE *f)
             : mode == GN_MODE_LOCAL ? "local"
                                     : "none");
     fprintf(f, ",\n  \"server\": ");
-    put_text(f, remote ? gn_options.server : "");
+    gn_stats_put_text(f, remote ? gn_options.server : "");
     fprintf(f, ",\n  \"link\": ");
-    put_text(f, n.link ? n.link : "");
+    gn_stats_put_text(f, n.link ? n.link : "");
     fprintf(f, ",\n  \"program\": ");
-    put_text(f, program_invocation_short_name);
+    gn_stats_put_text(f, program_invocation_short_name);
     put_number(f, "process", (uint64_t)getpid());
     put_calls(f);
     put_classes(f);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// genie-ctl: asks a running server through its control socket.
+// genie-ctl: asks a running server through its control socket; looks at sidecars (server/ctl_hints.c).
 #include <errno.h>
 #include <jansson.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "remoting/link.h"
+#include "server/ctl.h"
 
 enum { ANSWER_BYTES_MAX = 64 << 20, TIME_LIMIT_MS = 5000 };
 
@@ -121,15 +122,19 @@ static long long number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-static const char *bytes_of(const json_t *object, const char *key, char *text, size_t text_bytes)
+const char *gn_ctl_bytes(double value, char *text, size_t text_bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)number_of(object, key);
     size_t unit = 0;
     for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
         value /= 1024;
     snprintf(text, text_bytes, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
     return text;
+}
+
+static const char *bytes_of(const json_t *object, const char *key, char *text, size_t text_bytes)
+{
+    return gn_ctl_bytes((double)number_of(object, key), text, text_bytes);
 }
 
 static void show_session(const json_t *s)
@@ -194,9 +199,11 @@ static int run_status(const struct request *r)
 
 static const struct {
     const char *name, *usage, *help;
-    int (*run)(const struct request *r);
+    int (*run)(const struct request *r);     // of a server
+    int (*run_alone)(int argc, char **argv); // with what is behind the name
 } commands[] = {
-    {"status", "status [--json]", "the server, and what each session does", run_status},
+    {"status", "status [--json]", "the server, and what each session does", run_status, NULL},
+    {"hints", "hints COMMAND", "checks sidecars, and shows what they bring to a program: check, explain, keys", NULL, gn_ctl_hints},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -216,6 +223,9 @@ int main(int argc, char **argv)
     struct request r = {0};
     const char *name = NULL;
     for (int i = 1; i < argc; i++) {
+        for (int k = 0; !name && k < COMMANDS; k++)
+            if (commands[k].run_alone && !strcmp(argv[i], commands[k].name))
+                return commands[k].run_alone(argc - i - 1, argv + i + 1);
         if (!strcmp(argv[i], "--help"))
             return usage(stdout, 0);
         if (!strcmp(argv[i], "--json")) {
