@@ -12,6 +12,7 @@
 #include "interpose/shim.h"
 #include "interpose/stats.h"
 #include "interpose/trace.h"
+#include "interpose/writes.h"
 #include "remoting/errors.h"
 
 struct gn_shim gn_shim;
@@ -184,6 +185,7 @@ CUresult gn_post(struct gn_call *c, unsigned op, const void *args)
 {
     int32_t code;
     int status = gn_session_post(gn_shim.session, gn_context_id(c), op, args, &code);
+    gn_writes_sent(c, op, args);
     return gn_posted(c, op, status, code);
 }
 
@@ -191,7 +193,11 @@ CUresult gn_ask(struct gn_call *c, unsigned op, const void *args, void *out)
 {
     struct gn_latched latched = {0};
     int32_t code = 0;
+    uint64_t began = __builtin_expect(gn_writes_on, 0) ? gn_writes_wait_begins() : 0;
     int status = gn_session_ask(gn_shim.session, gn_context_id(c), op, args, out, &code, &latched);
+    gn_writes_sent(c, op, args);
+    if (began && op == GN_OP_context_synchronize && !status && !code)
+        gn_writes_wait_ended(((const struct gn_args_context_synchronize *)args)->context, began);
     if (op == GN_OP_cuCtxSetLimit && c->context) // a generated call: the one thing it changes here
         atomic_store_explicit(&c->context->limits_known, 0, memory_order_relaxed);
     return gn_answered(c, op, status, code, &latched);

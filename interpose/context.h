@@ -41,6 +41,7 @@ struct gn_counts {
     _Atomic uint64_t classes[GN_UNSUPPORTED + 1];
     _Atomic uint64_t kernels, time_ns;
     _Atomic uint64_t known, asked; // queries of events and streams, answered here or by the server (interpose/marks.c)
+    _Atomic uint64_t launches_known, launches_unknown, writes_unlisted; // what may have been written (interpose/writes.h)
     _Atomic uint64_t kept; // answers that were known from before (interpose/keep.h)
 };
 
@@ -58,6 +59,7 @@ struct gn_thread { // of one thread; never freed: when it ends, a later thread t
         default_stream_context; // the per-thread default stream last used, and its context
     int number;                 // the system's thread id
     struct gn_trace_line *line; // what the trace is saying about the call under way
+    struct gn_recent *recent;   // pointers whose allocations it knows (interpose/writes.c)
     struct gn_counts counts;
     _Atomic bool used;      // by a live thread
     struct gn_thread *next; // of all; set before the thread is found there

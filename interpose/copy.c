@@ -18,6 +18,7 @@
 #include "interpose/memory_map.h"
 #include "interpose/options.h"
 #include "interpose/stream.h"
+#include "interpose/writes.h"
 
 // Rows from here on go out from where they lie; shorter ones are packed, so that a piece is one command.
 enum { PACK_WIDTH_MAX = 64 << 10, PACK_BYTES_EMBEDDED = 16 << 10 };
@@ -83,6 +84,7 @@ static CUresult write_pieces(const struct work *w)
         int32_t code;
         int status = gn_session_post_payload(gn_shim.session, gn_context_id(w->c), GN_OP_write, &args, data,
                                              size_bytes, &code);
+        gn_writes_sent(w->c, GN_OP_write, &args);
         r = gn_posted(w->c, GN_OP_write, status, code);
     }
     free(buffer);
@@ -102,6 +104,7 @@ static CUresult write_pull(const struct work *w)
     struct gn_box box = host_box(&w->from, &w->shape);
     int32_t code;
     int status = gn_session_write_pull(gn_shim.session, gn_context_id(w->c), &args, &box, &code);
+    gn_writes_sent(w->c, GN_OP_write_pull, &args);
     return gn_posted(w->c, GN_OP_write_pull, status, code);
 }
 

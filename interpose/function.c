@@ -53,6 +53,7 @@ CUresult gn_function_make_instance(struct gn_function **function, uint64_t id, u
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (count)
         memcpy(f->params, kernel->params, count * sizeof *f->params);
+    f->writes = gn_writes_copy(kernel->writes);
     f->layout = kernel->layout;
     f->layout.params = f->params;
     *function = f;
@@ -68,6 +69,7 @@ void gn_function_free(struct gn_function *function)
         facts = next;
     }
     gn_hints_function_freed(function);
+    free(function->writes);
     free(function->name);
     free(function);
 }

@@ -7,6 +7,7 @@
 
 #include "interpose/layout.h"
 #include "interpose/shim.h"
+#include "interpose/writes.h"
 
 enum { GN_FUNCTION_ATTRIBUTES = CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE + 1 };
 
@@ -29,6 +30,7 @@ struct gn_function {          // the object of a handle of kind function or kern
     struct gn_facts *_Atomic facts;
     _Atomic uint32_t changes; // of attributes, to what is not known here: what was kept before is old
     _Atomic bool loaded;
+    struct gn_kernel_writes *writes; // where it may write; NULL: anywhere. Set before anybody can launch it
     struct gn_function_hints *_Atomic hints; // which arguments a sidecar's rules name; NULL: not looked at yet
     struct gn_layout layout;
     char *name;

@@ -51,7 +51,7 @@ void gn_context_gone_handle(struct gn_handle_slot *slot)
         break;
     case GN_KIND_MODULE:
         leave_library(slot->object);
-        free(slot->object);
+        gn_module_free(slot->object);
         break;
     case GN_KIND_STREAM:
         free(slot->object); // attributes, if any were set

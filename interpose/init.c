@@ -21,6 +21,7 @@
 #include "interpose/stats.h"
 #include "interpose/tables.h"
 #include "interpose/trace.h"
+#include "interpose/writes.h"
 #include "remoting/fork.h"
 
 enum {
@@ -195,6 +196,7 @@ static CUresult start_remote(void)
            gn_shim.welcome.driver_version % 1000 / 10);
     compare_versions();
     gn_hints_load();
+    gn_writes_load();
     // Release: pairs with the acquire in gn_enter; session and welcome are seen by who sees the mode.
     atomic_store_explicit(&gn_shim.mode, GN_MODE_REMOTE, memory_order_release);
     if (gn_session_over(gn_shim.session)) // before the mode said that there is one

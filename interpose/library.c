@@ -39,17 +39,19 @@ static CUresult load_once(struct gn_call *c, CUlibrary *library, const void *ima
     if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult r = gn_image_upload(c, image, size_bytes, &args.upload);
+    if (!r && gn_writes_on)
+        l->writes = gn_writes_of_image(image, size_bytes);
     if (!r)
         r = gn_handle_new(c, GN_KIND_LIBRARY, 0, 0, l, &args.library);
     if (r) {
-        free(l);
+        gn_library_free(l);
         return r;
     }
     l->id = args.library;
     r = gn_ask(c, GN_OP_library_load, &args, &(struct gn_out_library_load){0});
     if (r) {
         gn_handle_drop(args.library);
-        free(l);
+        gn_library_free(l);
         return r;
     }
     gn_handle_give(library, args.library);
@@ -109,7 +111,7 @@ static void drop_module(uint64_t id)
     pthread_mutex_unlock(&gn_module_lock);
     gn_functions_drop(functions);
     gn_handle_drop(id);
-    free(m);
+    gn_module_free(m);
 }
 
 CUresult gn_cuLibraryUnload(struct gn_call *c, CUlibrary library)
@@ -133,7 +135,7 @@ CUresult gn_cuLibraryUnload(struct gn_call *c, CUlibrary library)
     }
     gn_memory_drop_globals(l->id);
     gn_handle_drop(l->id);
-    free(l);
+    gn_library_free(l);
     return r;
 }
 
@@ -162,6 +164,8 @@ static CUresult get_kernel(struct gn_call *c, struct gn_library *l, const char *
     r = gn_ask(c, GN_OP_library_get_kernel, &args, &out);
     if (!r)
         r = gn_function_make(&fresh, args.kernel, l->id, 0, name, out.layout, out.layout_bytes);
+    if (!r)
+        fresh->writes = gn_writes_of_kernel(l->writes, name);
     if (!r)
         gn_function_learn(fresh, (CUdevice)args.device, out.attributes, out.attributes_bytes);
     if (!r)

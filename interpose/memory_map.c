@@ -11,6 +11,18 @@
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct gn_region_map device_map, host_map, kept_map;
 static _Atomic uint64_t last_buffer_id;
+static _Atomic uint64_t changes, lowest = UINT64_MAX; // of the device's map
+
+// With the lock: before somebody may see the change.
+static void device_changes(const struct gn_memory *m)
+{
+    atomic_fetch_add_explicit(&changes, 1, memory_order_release);
+    if (m->region.start < atomic_load_explicit(&lowest, memory_order_relaxed))
+        atomic_store_explicit(&lowest, m->region.start, memory_order_relaxed);
+}
+
+uint64_t gn_memory_changes(void) { return atomic_load_explicit(&changes, memory_order_acquire); }
+uint64_t gn_memory_lowest(void) { return atomic_load_explicit(&lowest, memory_order_relaxed); }
 
 static struct gn_region_map *map_of(enum gn_memory_kind kind)
 {
@@ -20,10 +32,26 @@ static struct gn_region_map *map_of(enum gn_memory_kind kind)
 int gn_memory_add(struct gn_memory *memory)
 {
     memory->buffer_id = atomic_fetch_add_explicit(&last_buffer_id, 1, memory_order_relaxed) + 1;
+    if (gn_writes_on && memory->kind == GN_MEMORY_DEVICE)
+        memory->written = gn_writes_cell();
     pthread_rwlock_wrlock(&lock);
     int r = gn_region_insert(map_of(memory->kind), &memory->region);
+    if (!r && !gn_memory_is_host(memory))
+        device_changes(memory);
     pthread_rwlock_unlock(&lock);
+    if (r)
+        gn_writes_cell_give(memory->written);
     return r;
+}
+
+// With the lock.
+static void remove_from(struct gn_region_map *map, struct gn_memory *m)
+{
+    gn_region_remove(map, &m->region);
+    if (map == &device_map)
+        device_changes(m);
+    gn_writes_cell_give(m->written);
+    m->written = NULL;
 }
 
 struct gn_memory *gn_memory_take(uint64_t address, enum gn_memory_kind kind)
@@ -33,7 +61,7 @@ struct gn_memory *gn_memory_take(uint64_t address, enum gn_memory_kind kind)
     if (m && (m->kind != kind || m->region.start != address))
         m = NULL;
     if (m)
-        gn_region_remove(map_of(kind), &m->region);
+        remove_from(map_of(kind), m);
     pthread_rwlock_unlock(&lock);
     return m;
 }
@@ -44,7 +72,7 @@ static struct gn_memory *take_next_of(struct gn_region_map *map, uint64_t contex
     while (r) {
         struct gn_memory *m = (struct gn_memory *)r;
         if (owner ? m->owner == owner : m->context == context) {
-            gn_region_remove(map, r);
+            remove_from(map, m);
             return m;
         }
         uint64_t end = r->start + r->size_bytes;
@@ -99,6 +127,29 @@ bool gn_memory_with(uint64_t address, uint64_t size_bytes, void (*see)(struct gn
         see(m, context);
     pthread_rwlock_unlock(&lock);
     return m;
+}
+
+struct gn_pointed gn_memory_pointed(uint64_t value)
+{
+    struct gn_pointed p = {0};
+    pthread_rwlock_rdlock(&lock);
+    const struct gn_memory *at = (const struct gn_memory *)gn_region_find(&device_map, value);
+    const struct gn_memory *before = (const struct gn_memory *)gn_region_find(&device_map, value - 1); // a pointer to its end is one of its own
+    p.known = at || before;
+    p.cells[0] = at ? at->written : NULL;
+    p.cells[1] = before && before != at ? before->written : NULL;
+    pthread_rwlock_unlock(&lock);
+    return p;
+}
+
+struct gn_written *gn_memory_written(uint64_t address, uint64_t size_bytes, uint64_t *number)
+{
+    pthread_rwlock_rdlock(&lock);
+    const struct gn_memory *m = (const struct gn_memory *)gn_region_find_all(&device_map, address, size_bytes);
+    struct gn_written *cell = m ? m->written : NULL;
+    *number = m ? m->buffer_id : 0;
+    pthread_rwlock_unlock(&lock);
+    return cell;
 }
 
 // A full set forgets its last: whoever frees the memory then waits for the others and for the context it

@@ -26,10 +26,12 @@ static CUresult load_once(struct gn_call *c, CUmodule *module, const void *image
     if (!m)
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult r = gn_image_upload(c, image, size_bytes, &args.upload);
+    if (!r && gn_writes_on)
+        m->writes = gn_writes_of_image(image, size_bytes);
     if (!r)
         r = gn_handle_new(c, GN_KIND_MODULE, gn_context_id(c), 0, m, &args.module);
     if (r) {
-        free(m);
+        gn_module_free(m);
         return r;
     }
     m->id = args.module;
@@ -37,7 +39,7 @@ static CUresult load_once(struct gn_call *c, CUmodule *module, const void *image
     r = gn_ask(c, GN_OP_module_load, &args, &(struct gn_out_module_load){0});
     if (r) {
         gn_handle_drop(args.module);
-        free(m);
+        gn_module_free(m);
         return r;
     }
     gn_handle_give(module, args.module);
@@ -97,8 +99,15 @@ CUresult gn_cuModuleUnload(struct gn_call *c, CUmodule hmod)
     gn_functions_drop(functions);
     gn_memory_drop_globals(m->id);
     gn_handle_drop(m->id);
-    free(m);
+    gn_module_free(m);
     return r;
+}
+
+static const struct gn_image_writes *image_of(const struct gn_module *m)
+{
+    const struct gn_handle_slot *slot = m->library ? gn_handle_slot((void *)(uintptr_t)m->library, GN_KIND_LIBRARY) : NULL;
+    const struct gn_library *library = slot ? slot->object : NULL;
+    return library ? library->writes : m->writes;
 }
 
 // The function of a module by its name, which the server is asked for once.
@@ -123,6 +132,8 @@ static CUresult get_function(struct gn_call *c, struct gn_module *m, const char 
     r = gn_ask(c, GN_OP_module_get_function, &args, &out);
     if (!r)
         r = gn_function_make(&fresh, args.function, m->id, m->context, name, out.layout, out.layout_bytes);
+    if (!r)
+        fresh->writes = gn_writes_of_kernel(image_of(m), name);
     const struct gn_context *home = r ? NULL : gn_context_find((CUcontext)(uintptr_t)m->context);
     if (home)
         gn_function_learn(fresh, home->device, out.attributes, out.attributes_bytes);

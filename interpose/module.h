@@ -30,6 +30,7 @@ struct gn_library_module { // a library's module in one context
 struct gn_module {
     uint64_t id, context;
     uint64_t library; // the handle of the library that it is a part of, or 0
+    struct gn_image_writes *writes; // of its kernels, or NULL
     struct gn_names names;
 };
 
@@ -37,6 +38,7 @@ struct gn_library {
     uint64_t id;
     struct gn_names names; // kernels
     struct gn_library_module *modules;
+    struct gn_image_writes *writes; // of its kernels, or NULL
 };
 
 extern pthread_mutex_t gn_module_lock;
@@ -64,6 +66,10 @@ CUresult gn_image_read(const char *path, void **image, size_t *size_bytes);
 // Looks at the options of a load: refuses unknown ones, and answers those that give something back (logs,
 // time). Those that tune the compiler are the server's driver's own business.
 CUresult gn_jit_options(unsigned count, const CUjit_option *options, void **values);
+
+// Frees it, with what is kept of its image.
+void gn_module_free(struct gn_module *module);
+void gn_library_free(struct gn_library *library);
 
 // The module of a library in the current context. CUDA_ERROR_INVALID_HANDLE: it is no library.
 CUresult gn_library_module(struct gn_call *c, uint64_t library, uint64_t *module);

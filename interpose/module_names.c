@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions by name, and what happens to them when their module or library goes.
+#include <stdlib.h>
 #include <string.h>
 
 #include "interpose/module.h"
@@ -50,6 +51,18 @@ CUresult gn_name_check(const char *name, uint32_t *size_bytes)
     if (!n)
         return CUDA_ERROR_INVALID_VALUE;
     return n == GN_SYMBOL_BYTES_MAX ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS; // nothing has such a name
+}
+
+void gn_module_free(struct gn_module *module)
+{
+    gn_writes_image_free(module->writes);
+    free(module);
+}
+
+void gn_library_free(struct gn_library *library)
+{
+    gn_writes_image_free(library->writes);
+    free(library);
 }
 
 static void drop_one(struct gn_function *f)

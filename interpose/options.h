@@ -25,6 +25,7 @@
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */               \
     X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */                   \
     X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */ \
+    X(PROOF, "proof")     /* which device memory kernels may have written is told from their PTX */     \
     X(HINTS, "hints")     /* the sidecar */
 
 enum gn_opt_number {

@@ -13,6 +13,7 @@
 #include "interpose/memory_range.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
+#include "interpose/writes.h"
 
 _Atomic int gn_watching;
 
@@ -143,6 +144,10 @@ static void put_report(FILE *f)
     put_number(f, "looks", n.looks);
     put_number(f, "look_hits", n.look_hits);
     put_number(f, "marks", n.marks);
+    if (gn_writes_on)
+        fprintf(f, ",\n  \"proof\": {\"launches_known\": %llu, \"launches_unknown\": %llu, \"unlisted\": %llu}",
+                (unsigned long long)SUM(launches_known), (unsigned long long)SUM(launches_unknown),
+                (unsigned long long)SUM(writes_unlisted));
     put_number(f, "queries_known", SUM(known));
     put_number(f, "queries_asked", SUM(asked));
     gn_hints_put_stats(f);
