@@ -13,6 +13,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "interpose/content.h"
 #include "interpose/hints.h"
 #include "interpose/hostfn.h"
 #include "interpose/memory_map.h"
@@ -108,6 +109,19 @@ static CUresult write_pull(const struct work *w)
     return gn_posted(w->c, GN_OP_write_pull, status, code);
 }
 
+// What the meaning says goes by content, where it is one range.
+static bool goes_by_content(const struct work *w)
+{
+    return w->meaning.dedupe && w->shape.rows == 1 && w->shape.slices == 1 && gn_options_on(GN_OPT_CONTENT);
+}
+
+static CUresult write_now(const struct work *w)
+{
+    if (!goes_by_content(w))
+        return write_pieces(w);
+    return gn_content_write(w->c, w->stream, w->to.address, (const void *)(uintptr_t)w->from.address, w->shape.width_bytes, w->meaning);
+}
+
 static CUresult to_device(const struct work *w)
 {
     CUresult r = CUDA_SUCCESS;
@@ -116,7 +130,7 @@ static CUresult to_device(const struct work *w)
     if (!w->pinned && !w->async && gn_host_functions_pending())
         r = gn_stream_wait(w->c, w->stream);
     if (!r)
-        r = w->pinned && gn_session_host_pending(gn_shim.session) ? write_pull(w) : write_pieces(w);
+        r = w->pinned && gn_session_host_pending(gn_shim.session) ? write_pull(w) : write_now(w);
     // From pinned memory the device reads by itself: the call is back when it has, and work of any other
     // stream finds the data.
     if (!r && w->pinned && !w->async)

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "api_calls.h"
+#include "interpose/content.h"
 #include "interpose/connect.h"
 #include "interpose/handles.h"
 #include "interpose/hints.h"
@@ -114,6 +115,7 @@ static void forked(void)
     gn_contexts_forked();
     gn_tables_forked();
     gn_memory_forked();
+    gn_content_forked();
     gn_host_functions_forked();
     gn_hints_forked();
 }

@@ -12,6 +12,7 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "core/image_bundle.h"
+#include "interpose/content.h"
 #include "interpose/copy_box.h"
 #include "interpose/log.h"
 #include "interpose/module.h"
@@ -108,7 +109,10 @@ CUresult gn_image_upload(struct gn_call *c, const void *given, size_t size_bytes
                                  chunk && chunk < GN_PAYLOAD_BYTES_MAX ? chunk : GN_PAYLOAD_BYTES_MAX};
     if (!r)
         *upload = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
-    for (struct gn_piece p; !r && gn_pieces_next(&walk, &p);) {
+    bool asks = !r && gn_content_takes_image(source.size_bytes);
+    if (asks)
+        r = gn_content_image(c, *upload, source.data, source.size_bytes);
+    for (struct gn_piece p; !r && !asks && gn_pieces_next(&walk, &p);) {
         const uint8_t *data = (const uint8_t *)source.data + p.column_bytes;
         struct gn_args_image_part args = {source.size_bytes, p.column_bytes, *upload, data, p.width_bytes};
         int32_t code;

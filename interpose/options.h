@@ -21,6 +21,7 @@
     X(SHM, "shm")         /* shared memory with a server on this machine */                                 \
     X(LANES, "lanes")     /* further connections for large payload */                                       \
     X(LZ4, "lz4")         /* large payload goes packed where that pays */                                   \
+    X(CONTENT, "content") /* what the server has already is named instead of sent */                        \
     X(CACHE, "cache")     /* occupancy and the attributes of functions are kept */                          \
     X(SPIN, "spin")       /* a thread that waits for its reply looks for it before it sleeps */               \
     X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */                   \
@@ -43,8 +44,8 @@ enum gn_opt {
 };
 
 // What the embedded profile leaves off: threads, memory shared with a server on this machine (which is no heap, but no less memory), and
-// packing, whose buffers hold a whole piece of payload each.
-#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4)
+// packing, whose buffers hold a whole piece of payload each; uploads by content, whose books grow with what is uploaded.
+#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4 | GN_OPT_CONTENT)
 
 enum {
     GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107

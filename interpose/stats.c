@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "interpose/content.h"
 #include "interpose/genie.h"
 #include "interpose/hints.h"
 #include "interpose/memory_range.h"
@@ -95,6 +96,26 @@ static void put_classes(FILE *f)
     fprintf(f, "}");
 }
 
+static void put_content(FILE *f)
+{
+    struct gn_content_counts n;
+    gn_content_count(&n);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } values[] = {{"offers", n.offers},
+                  {"offered_chunks", n.offered_chunks},
+                  {"known_chunks", n.known_chunks},
+                  {"remembered_chunks", n.remembered_chunks},
+                  {"saved_bytes", n.saved_bytes},
+                  {"stored_bytes", n.stored_bytes},
+                  {"hashed_bytes", n.hashed_bytes}};
+    fprintf(f, ",\n  \"content\": {");
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        fprintf(f, "%s\"%s\": %llu", i ? ", " : "", values[i].name, (unsigned long long)values[i].value);
+    fprintf(f, "}");
+}
+
 static void put_report(FILE *f)
 {
     int mode = atomic_load(&gn_shim.mode);
@@ -151,6 +172,7 @@ static void put_report(FILE *f)
     put_number(f, "queries_known", SUM(known));
     put_number(f, "queries_asked", SUM(asked));
     gn_hints_put_stats(f);
+    put_content(f);
     fprintf(f, "\n}\n");
 }
 

@@ -167,6 +167,19 @@ static void push_ack(struct gn_commands *l)
     gn_output_flush(l->worker->output);
 }
 
+// Whoever hears of a starved client later finds what was freed before this.
+void gn_commands_freed(struct gn_worker *w)
+{
+    struct gn_commands *l = w->commands;
+    pthread_mutex_lock(&l->lock);
+    bool tell = l->starved && !l->over;
+    if (tell)
+        l->starved = false;
+    pthread_mutex_unlock(&l->lock);
+    if (tell)
+        push_ack(l);
+}
+
 static bool is_over(struct gn_commands *l)
 {
     pthread_mutex_lock(&l->lock);

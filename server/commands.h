@@ -34,4 +34,7 @@ void gn_commands_latch(struct gn_worker *w, uint16_t op, CUresult r);
 
 void gn_commands_reply(struct gn_worker *w, uint64_t sequence, uint16_t op, CUresult r, const void *out, bool flush);
 
+// Staging has become free by itself: a client that waits for it is told.
+void gn_commands_freed(struct gn_worker *w);
+
 #endif

@@ -216,6 +216,20 @@ static const struct gn_config_key keys[] = {
      .max = 300,
      FIELD(hello_s),
      .doc = "Seconds in which a connection must say who it is."},
+    {.section = "store",
+     .key = "memory",
+     .type = GN_CONFIG_SIZE,
+     .min = 0,
+     .max = 4 * TiB,
+     FIELD(store.memory_bytes),
+     .doc = "Memory for content that sessions upload, so that the next ones need not; 0: none is kept."},
+    {.section = "store",
+     .key = "promised",
+     .type = GN_CONFIG_SIZE,
+     .min = 0,
+     .max = 4 * TiB,
+     FIELD(store.promised_bytes),
+     .doc = "What of it one session may hold at a time."},
 };
 
 const struct gn_config_schema gn_server_schema = {.keys = keys, .count = sizeof keys / sizeof *keys};
@@ -251,6 +265,7 @@ void gn_server_config_defaults(struct gn_server_config *config)
                    .kept_percent = 25, // weights and KV cache of a model that has the device for itself otherwise; it goes when the program needs it
                    .kept_host_bytes = 8 * GiB,
                    .spin_us = GN_SPIN_NS / 1000},
+        .store = {.memory_bytes = 1 * GiB, .promised_bytes = 512 * MiB},
     };
     gn_control_default_path(config->control, sizeof config->control);
 }

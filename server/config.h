@@ -20,6 +20,11 @@ enum {
     GN_CONFIG_BYTES_MAX = 1 << 20, // of the file
 };
 
+struct gn_store_config {
+    uint64_t memory_bytes;   // 0: there is none
+    uint64_t promised_bytes; // of one session
+};
+
 struct gn_server_config {
     char listen[GN_LISTEN_MAX][GN_ADDRESS_BYTES];
     unsigned listen_count;
@@ -39,6 +44,7 @@ struct gn_server_config {
     bool spare_init; // they initialise the driver
     uint32_t sessions, sessions_per_peer; // the second 0: no limit of its own
     struct gn_limits limits;              // of each session
+    struct gn_store_config store;
 };
 
 // The values without a file.

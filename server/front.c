@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "remoting/digest.h"
 #include "remoting/link.h"
 #include "server/control.h"
 
@@ -46,6 +47,18 @@ const char *gn_front_name_peer(int fd, char *peer, size_t peer_bytes)
     else if (at.ss_family == AF_INET || at.ss_family == AF_INET6)
         getnameinfo((struct sockaddr *)&at, size, peer, (socklen_t)peer_bytes, NULL, 0, NI_NUMERICHOST);
     return peer;
+}
+
+void gn_front_name_tenant(const struct gn_front *front, const struct gn_hello *hello, const char *peer, char tenant[GN_TENANT_BYTES])
+{
+    if (!strncmp(peer, "uid ", 4)) {
+        snprintf(tenant, GN_TENANT_BYTES, "uid-%s", peer + 4);
+    } else if (front->config->token[0]) { // the token itself stands in no name of a file
+        struct gn_content name = gn_content_of(hello->token, strlen(hello->token));
+        snprintf(tenant, GN_TENANT_BYTES, "token-%016llx%016llx", (unsigned long long)name.high, (unsigned long long)name.low);
+    } else {
+        snprintf(tenant, GN_TENANT_BYTES, "open-%.*s", GN_TENANT_BYTES - 8, peer);
+    }
 }
 
 // Only processes of this machine can reach it.
@@ -242,6 +255,20 @@ static int serve(struct gn_front *front)
     return 0;
 }
 
+// Without it everything works as well, only slower.
+static void open_store(struct gn_front *front)
+{
+    uint64_t memory_bytes = front->config->store.memory_bytes;
+    int error = memory_bytes ? gn_store_make(&front->store, memory_bytes) : 0;
+    if (!error && memory_bytes && (error = gn_store_open(&front->store_view, &front->store))) {
+        close(front->store.index);
+        close(front->store.data);
+        front->store = (struct gn_store_fds){-1, -1};
+    }
+    if (error)
+        gn_log(GN_LOG_WARN, "there is no content store: %s", strerror(-error));
+}
+
 static int open_all(struct gn_front *front)
 {
     const struct gn_server_config *config = front->config;
@@ -254,6 +281,7 @@ static int open_all(struct gn_front *front)
                strerror(fell_back));
     if ((error = open_signals(front)))
         return error;
+    open_store(front);
     for (unsigned i = 0; i < config->listen_count; i++)
         if ((error = listen_at(front, config->listen[i])))
             return error;
@@ -269,7 +297,7 @@ static int open_all(struct gn_front *front)
 int gn_front_run(const struct gn_server_config *config)
 {
     static struct gn_front front;
-    front = (struct gn_front){.config = config, .started_ms = gn_now_ms(), .signals.fd = -1};
+    front = (struct gn_front){.config = config, .started_ms = gn_now_ms(), .signals.fd = -1, .store = {-1, -1}};
     int status = 1;
     if (!open_all(&front)) {
         set_accepting(&front, true);
@@ -286,6 +314,8 @@ int gn_front_run(const struct gn_server_config *config)
     gn_spares_end(&front);
     if (front.signals.fd >= 0)
         close(front.signals.fd);
+    if (front.store_view)
+        gn_store_close(front.store_view);
     if (front.loop)
         gn_loop_close(front.loop);
     if (!status)

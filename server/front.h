@@ -80,6 +80,8 @@ struct gn_front {
     int64_t spawn_again_ms; // 0, or when a spare is tried again after a failure
     uint64_t refused;
     int64_t started_ms;
+    struct gn_store_fds store; // the content store; -1: none
+    struct gn_store *store_view; // for its counts, or NULL
     bool stopping;
     int64_t stop_at_ms; // when sessions that are left are killed
     struct gn_control_socket *control;
@@ -93,6 +95,8 @@ int gn_front_run(const struct gn_server_config *config);
 // front.c, for front_hello.c
 void gn_front_pause(struct gn_front *front, int64_t until_ms);
 const char *gn_front_name_peer(int fd, char *peer, size_t peer_bytes);
+// Whose content a session's is: of the Unix user, of who knows the token, or of the address, in this order.
+void gn_front_name_tenant(const struct gn_front *front, const struct gn_hello *hello, const char *peer, char tenant[GN_TENANT_BYTES]);
 
 // front_hello.c
 void gn_half_open_new(struct gn_front *front, int fd);

@@ -41,7 +41,7 @@ static int take_worker(struct gn_front *front, struct gn_child *child)
 {
     struct gn_spare *spare = front->spares;
     if (!spare)
-        return gn_spawn(child, front->config->driver, false);
+        return gn_spawn(child, front->config->driver, false, &front->store);
     front->spares = spare->next;
     front->spare_count--;
     *child = spare->child;
@@ -87,6 +87,8 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     s->since_ms = gn_now_ms();
     s->watch = (struct gn_watch){.fd = fd, .events = POLLRDHUP, .ready = hung_up};
     s->start.hello = *hello;
+    s->start.contents = (struct gn_contents_start){.on = front->store.index >= 0, .promised_bytes = front->config->store.promised_bytes};
+    gn_front_name_tenant(front, hello, peer, s->start.contents.tenant);
     memset(s->start.hello.token, 0, sizeof s->start.hello.token); // nobody needs it any more
     s->start.limits = front->config->limits;
     s->start.session = front->last_session + 1;
@@ -103,7 +105,7 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     int error = take_worker(front, &s->child);
     if (!error && (error = gn_spawn_give(&s->child, &s->start, fd)) == -EPIPE) { // a spare that had just died
         gn_spawn_release(&s->child);
-        error = gn_spawn(&s->child, front->config->driver, false);
+        error = gn_spawn(&s->child, front->config->driver, false, &front->store);
         error = error ? error : gn_spawn_give(&s->child, &s->start, fd);
     }
     if (!error && (error = gn_loop_watch(front->loop, &s->watch)))
@@ -186,7 +188,7 @@ static bool start_again(struct gn_served *s)
 {
     struct gn_child child;
     if (gn_spawn_taken(&s->child) || s->again || s->killed || s->kill_at_ms ||
-        gn_spawn(&child, s->front->config->driver, false))
+        gn_spawn(&child, s->front->config->driver, false, &s->front->store))
         return false;
     gn_spawn_release(&s->child);
     s->child = child;
@@ -259,7 +261,7 @@ void gn_spares_fill(struct gn_front *front, int64_t now_ms)
     while (!front->stopping && front->spare_count < front->config->spare_workers &&
            now_ms >= front->spawn_again_ms) {
         struct gn_spare *spare = calloc(1, sizeof *spare);
-        int error = spare ? gn_spawn(&spare->child, front->config->driver, front->config->spare_init) : -ENOMEM;
+        int error = spare ? gn_spawn(&spare->child, front->config->driver, front->config->spare_init, &front->store) : -ENOMEM;
         if (error) {
             free(spare);
             front->spawn_again_ms = now_ms + SPAWN_PAUSE_MS;

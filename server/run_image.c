@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/content.h"
 #include "core/image_bundle.h"
+#include "server/contents.h"
 #include "server/log.h"
 #include "server/run_state.h"
 
@@ -60,39 +62,72 @@ static CUresult begin(struct gn_worker *w, struct upload *u, uint32_t number, ui
     return CUDA_SUCCESS;
 }
 
-CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_part *a,
-                           struct gn_out_image_part *o)
+struct part {
+    uint64_t total_bytes, offset_bytes, size_bytes;
+    uint32_t upload;
+};
+
+// Where the part goes: *to, or NULL where it is not kept.
+static CUresult place_part(struct gn_worker *w, struct gn_request *q, const struct part *p, uint8_t **to)
 {
-    (void)o;
-    const void *data = q->payload ? q->payload->data : NULL;
-    uint64_t size_bytes = q->payload ? q->payload->size_bytes : 0;
+    *to = NULL;
     if (!w->images && !(w->images = calloc(1, sizeof *w->images)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (!a->total_bytes || a->offset_bytes > a->total_bytes ||
-        size_bytes > a->total_bytes - a->offset_bytes) {
+    if (!p->total_bytes || p->offset_bytes > p->total_bytes || p->size_bytes > p->total_bytes - p->offset_bytes) {
         q->error = "a piece of an image that reaches beyond the image";
         return CUDA_ERROR_INVALID_VALUE;
     }
-    struct upload *u = find(w->images, a->upload, true);
+    struct upload *u = find(w->images, p->upload, true);
     CUresult r = CUDA_SUCCESS;
     if (!u) {
         u = find(w->images, 0, false);
         if (!u)
             return CUDA_ERROR_OUT_OF_MEMORY; // the load that follows finds no image
-        if (a->offset_bytes)
+        if (p->offset_bytes)
             return CUDA_ERROR_INVALID_VALUE; // its first piece found no room
-        r = begin(w, u, a->upload, a->total_bytes);
+        r = begin(w, u, p->upload, p->total_bytes);
     }
-    if (u->total_bytes != a->total_bytes || (!u->refused && u->filled_bytes != a->offset_bytes)) {
+    if (u->total_bytes != p->total_bytes || (!u->refused && u->filled_bytes != p->offset_bytes)) {
         q->error = "a piece of an image out of its place";
         return CUDA_ERROR_INVALID_VALUE;
     }
-    if (u->refused)
-        return r;
-    if (size_bytes)
-        memcpy(u->data + u->filled_bytes, data, size_bytes);
-    u->filled_bytes += size_bytes;
+    if (!u->refused) {
+        *to = u->data + u->filled_bytes;
+        u->filled_bytes += p->size_bytes;
+    }
     return r;
+}
+
+CUresult gn_run_image_part(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_part *a,
+                           struct gn_out_image_part *o)
+{
+    (void)o;
+    struct part p = {a->total_bytes, a->offset_bytes, q->payload ? q->payload->size_bytes : 0, a->upload};
+    uint8_t *to;
+    CUresult r = place_part(w, q, &p, &to);
+    if (to && p.size_bytes)
+        memcpy(to, q->payload->data, p.size_bytes);
+    // Where the client asks before it sends (then the store has been reached); the images of others would fill it for nobody. The slot is given
+    // back as it always is: while it is kept, that only ends this use of it.
+    if (to && p.size_bytes && p.total_bytes >= GN_CONTENT_IMAGE_BYTES_MIN)
+        gn_contents_keep(w->contents, q->payload->slot, p.size_bytes, &(struct gn_content){0});
+    return r;
+}
+
+CUresult gn_run_image_content(struct gn_worker *w, struct gn_request *q, const struct gn_args_image_content *a,
+                              struct gn_out_image_content *o)
+{
+    (void)o;
+    struct part p = {a->total_bytes, a->offset_bytes, a->size_bytes, a->upload};
+    const struct gn_content content = {a->low, a->high, a->size_bytes};
+    uint8_t *to;
+    CUresult r = place_part(w, q, &p, &to);
+    int error = to ? gn_contents_read(w->contents, &content, to) : 0;
+    if (error == -ENOENT)
+        q->error = "a piece of an image that has not been promised";
+    else if (error)
+        memset(to, 0, a->size_bytes); // which is no image
+    return r ? r : error ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
 }
 
 static int check_fatbin(const void *fatbin, uint64_t size_bytes, struct gn_image_error *error)

@@ -20,6 +20,7 @@
 
 enum {
     WORKER_FD = 3,               // where a worker finds its end of the pair
+    STORE_INDEX_FD, STORE_DATA_FD, // and the content store, where there is one
     HANDOVER_MAGIC = 0x53534e47, // "GNSS": what the one message consists of
 };
 
@@ -29,7 +30,14 @@ struct session_page { // shared by the front door and the worker
     _Atomic uint32_t taken; // set by the worker
 };
 
-int gn_spawn(struct gn_child *child, const char *driver, bool init)
+// The store's descriptors have high numbers in the front door: none of these is in another's way.
+static int pass_store(posix_spawn_file_actions_t *actions, const struct gn_store_fds *store)
+{
+    int error = posix_spawn_file_actions_adddup2(actions, store->index, STORE_INDEX_FD);
+    return error ? error : posix_spawn_file_actions_adddup2(actions, store->data, STORE_DATA_FD);
+}
+
+int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct gn_store_fds *store)
 {
     int pair[2], error;
     char number[16], level[16];
@@ -50,8 +58,9 @@ int gn_spawn(struct gn_child *child, const char *driver, bool init)
     error = posix_spawn_file_actions_adddup2(&actions, pair[1], WORKER_FD);
     error =
         error ? error : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    error = error || store->index < 0 ? error : pass_store(&actions, store);
     error = error ? error : posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    error = error ? error : posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
+    error = error ? error : posix_spawn_file_actions_addclosefrom_np(&actions, store->index >= 0 ? STORE_DATA_FD + 1 : WORKER_FD + 1);
     // A process group of its own: a Ctrl-C in the terminal is the front door's to handle.
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
@@ -184,6 +193,9 @@ int gn_spawn_worker_entry(char **argv)
         execv("/proc/self/exe", argv);
     }
     fcntl(front_fd, F_SETFD, FD_CLOEXEC);
+    struct gn_store_fds store = {STORE_INDEX_FD, STORE_DATA_FD};
+    if (fcntl(STORE_INDEX_FD, F_SETFD, FD_CLOEXEC) || fcntl(STORE_DATA_FD, F_SETFD, FD_CLOEXEC))
+        store = (struct gn_store_fds){-1, -1};
     // Ahead of the session: finding and mapping the library takes most of the time until the first reply. The
     // client learns what is wrong with it when a session needs it; who reads the log may learn it before.
     if (!gn_driver_load(driver, why, sizeof why))
@@ -205,6 +217,6 @@ int gn_spawn_worker_entry(char **argv)
     start = page->start;
     gn_log_setup(start.log_level, start.session);
     struct gn_worker_start with = {
-        .fd = fds[0], .front_fd = front_fd, .session = &start, .status = &page->status};
+        .fd = fds[0], .front_fd = front_fd, .store = store, .session = &start, .status = &page->status};
     return gn_worker_main(&with);
 }

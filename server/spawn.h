@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "remoting/hello.h"
+#include "server/contents.h"
 #include "server/log.h"
 #include "server/status.h"
 #include "server/worker.h"
@@ -30,6 +31,7 @@ struct gn_session_start { // what a session begins with
     bool fetch;         // the client may open a channel that fetches kept bytes
     uint8_t lane_key[GN_LANE_KEY_BYTES]; // of both
     uint64_t shm_bytes; // of a ring of shared memory, for clients on this machine; 0: none
+    struct gn_contents_start contents; // its part in the content store
     enum gn_log_level log_level;
     char peer[GN_PEER_BYTES];   // "127.0.0.1" or "uid 1000"
     char driver[GN_PATH_BYTES]; // path of the driver library, or its SONAME
@@ -43,6 +45,7 @@ struct gn_lane_handover { // from the front door, with the lane's or the fetch c
 struct gn_worker_start { // what gn_worker_main gets
     int fd;              // the client's socket, close-on-exec; the worker's to close
     int front_fd;        // brings lanes (struct gn_lane_handover); end of file when the front door is gone
+    struct gn_store_fds store; // of the content store; -1 where there is none
     const struct gn_session_start *session; // a copy of its own, so that nobody changes it meanwhile
     struct gn_status *status;               // shared with the front door
 };
@@ -73,8 +76,8 @@ struct gn_child { // a worker's process
     struct gn_status *status; // of its session, or NULL
 };
 
-// Starts a process, which initialises the driver at once if `init`. 0 or -errno; *child is valid on 0.
-int gn_spawn(struct gn_child *child, const char *driver, bool init);
+// Starts a process, which gets the content store's descriptors and initialises the driver at once if `init`. 0 or -errno; *child is valid on 0.
+int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct gn_store_fds *store);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
 // Gives it a lane of its session, or a fetch channel. 0 or -errno; the descriptor stays the caller's too.

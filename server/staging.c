@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "core/frame.h"
 #include "server/dispatch.h"
@@ -17,6 +18,8 @@ enum {
     EVENTS_KEPT = 256,
     GROUP_MAX = 64, // small slots that share an event: the client is told of an eighth of them at once, so twice as often as it needs
 };
+
+enum hold { HOLD_NONE, HOLD_KEPT, HOLD_LAST }; // the last: nothing else needs the slot any more
 
 struct busy { // payload slots that the device still reads, linked by `next_slot`
     int first_slot, count;
@@ -41,6 +44,7 @@ struct gn_staging {
     pthread_cond_t released[GN_SLOT_KINDS];
     bool stopped;
     int *free_slots[GN_SLOT_KINDS], free_count[GN_SLOT_KINDS];
+    uint8_t *held; // of each payload slot: enum hold
     uint32_t freed_small, freed_large;
 
     pthread_mutex_t busy_lock; // guards the rest, also over questions to the driver; `lock` is taken within
@@ -58,7 +62,8 @@ struct gn_staging {
 static enum gn_slot_kind kind_of(const struct gn_staging *s, int slot)
 {
     return slot < s->first[GN_SLOT_LARGE]  ? GN_SLOT_SMALL
-           : slot < s->first[GN_SLOT_OUT]  ? GN_SLOT_LARGE
+           : slot < s->first[GN_SLOT_CONTENT] ? GN_SLOT_LARGE
+           : slot < s->first[GN_SLOT_OUT]  ? GN_SLOT_CONTENT
            : slot < s->first[GN_SLOT_READ] ? GN_SLOT_OUT
                                            : GN_SLOT_READ;
 }
@@ -81,15 +86,16 @@ int gn_staging_open(struct gn_staging **staging, struct gn_worker *w)
     struct gn_staging *s = calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
-    int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_OUT_SLOTS, GN_READ_SLOTS};
+    int count[GN_SLOT_KINDS] = {GN_SMALL_SLOTS, (int)(w->limits.window_bytes / w->limits.chunk_bytes), GN_CONTENT_SLOTS, GN_OUT_SLOTS, GN_READ_SLOTS};
     s->worker = w;
     s->memory_bytes = GN_SMALL_SLOTS * (size_t)GN_SMALL_PAYLOAD_BYTES +
-                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_OUT] + count[GN_SLOT_READ]) * w->limits.chunk_bytes;
+                      (size_t)(count[GN_SLOT_LARGE] + count[GN_SLOT_CONTENT] + count[GN_SLOT_OUT] + count[GN_SLOT_READ]) * w->limits.chunk_bytes;
     s->memory = mmap(NULL, s->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE];
+    s->busy_room = count[GN_SLOT_SMALL] + count[GN_SLOT_LARGE] + count[GN_SLOT_CONTENT];
     s->busy = calloc((size_t)s->busy_room, sizeof *s->busy);
     s->next_slot = calloc((size_t)s->busy_room, sizeof *s->next_slot);
-    bool ok = s->memory != MAP_FAILED && s->busy && s->next_slot;
+    s->held = calloc((size_t)s->busy_room, sizeof *s->held);
+    bool ok = s->memory != MAP_FAILED && s->busy && s->next_slot && s->held;
     for (int k = 0; k < GN_SLOT_KINDS; k++) {
         s->first[k + 1] = s->first[k] + count[k];
         s->free_slots[k] = calloc((size_t)count[k], sizeof(int));
@@ -119,6 +125,7 @@ void gn_staging_close(struct gn_staging *s)
     }
     free(s->busy);
     free(s->next_slot);
+    free(s->held);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->busy_lock);
     free(s);
@@ -128,6 +135,10 @@ void gn_staging_close(struct gn_staging *s)
 static void give_back(struct gn_staging *s, int slot)
 {
     enum gn_slot_kind kind = kind_of(s, slot);
+    if (kind < GN_SLOT_OUT && s->held[slot] == HOLD_KEPT) {
+        s->held[slot] = HOLD_LAST;
+        return;
+    }
     s->free_slots[kind][s->free_count[kind]++] = slot;
     s->freed_small += kind == GN_SLOT_SMALL;
     s->freed_large += kind == GN_SLOT_LARGE;
@@ -181,6 +192,42 @@ void gn_staging_release(struct gn_staging *s, int slot)
     pthread_mutex_unlock(&s->lock);
     if (payload)
         tell_freed(s);
+}
+
+void gn_staging_hold(struct gn_staging *s, int slot)
+{
+    pthread_mutex_lock(&s->lock);
+    s->held[slot] = HOLD_KEPT;
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool gn_staging_let_go(struct gn_staging *s, int slot)
+{
+    pthread_mutex_lock(&s->lock);
+    bool last = s->held[slot] == HOLD_LAST;
+    s->held[slot] = HOLD_NONE;
+    if (last)
+        give_back(s, slot);
+    pthread_mutex_unlock(&s->lock);
+    if (last)
+        tell_freed(s);
+    return last;
+}
+
+int gn_staging_take_reaping(struct gn_staging *s, enum gn_slot_kind kind)
+{
+    struct timespec pause = {.tv_nsec = 20000};
+    for (;;) {
+        int slot = gn_staging_take(s, kind);
+        pthread_mutex_lock(&s->lock);
+        bool stopped = s->stopped;
+        pthread_mutex_unlock(&s->lock);
+        if (slot >= 0 || stopped)
+            return slot;
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 1000000)
+            pause.tv_nsec *= 2;
+    }
 }
 
 static CUevent spare_event(struct gn_staging *s, CUcontext context)

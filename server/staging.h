@@ -15,8 +15,8 @@
 
 #include "server/worker.h"
 
-enum gn_slot_kind { GN_SLOT_SMALL, GN_SLOT_LARGE, GN_SLOT_OUT, GN_SLOT_READ, GN_SLOT_KINDS };
-enum { GN_OUT_SLOTS = 16, GN_READ_SLOTS = 8 };
+enum gn_slot_kind { GN_SLOT_SMALL, GN_SLOT_LARGE, GN_SLOT_CONTENT, GN_SLOT_OUT, GN_SLOT_READ, GN_SLOT_KINDS };
+enum { GN_CONTENT_SLOTS = 8, GN_OUT_SLOTS = 16, GN_READ_SLOTS = 8 };
 
 struct gn_staging;
 
@@ -27,8 +27,14 @@ void gn_staging_close(struct gn_staging *staging);
 int gn_staging_take(struct gn_staging *s, enum gn_slot_kind kind);
 // An out or read slot, waiting for one up to the end of the session (-1).
 int gn_staging_take_out(struct gn_staging *s, enum gn_slot_kind kind);
+// A slot of a kind that the device frees, waiting for one up to the end of the session (-1).
+int gn_staging_take_reaping(struct gn_staging *s, enum gn_slot_kind kind);
 void *gn_staging_data(const struct gn_staging *s, int slot);
 size_t gn_staging_slot_bytes(const struct gn_staging *s, int slot);
+
+// The payload in the slot is needed for something else too: it is not free before that lets go as well. True then: it is free now.
+void gn_staging_hold(struct gn_staging *s, int slot);
+bool gn_staging_let_go(struct gn_staging *s, int slot);
 
 // The slot is free now.
 void gn_staging_release(struct gn_staging *s, int slot);

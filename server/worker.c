@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/commands.h"
+#include "server/contents.h"
 #include "server/gate.h"
 #include "server/greet.h"
 #include "server/host.h"
@@ -40,6 +41,7 @@ static int open_parts(struct gn_worker *w, struct gn_link *link, const struct gn
 
 int gn_worker_main(const struct gn_worker_start *start)
 {
+    enum { CONTENTS_WAIT_MS = 1000 };   // within GN_HANGUP_GRACE_MS
     enum { RING_BYTES_MAX = 64 << 20 }; // parked commands: what a client may have unacknowledged
     static struct gn_worker worker;     // other threads may use it until the process ends
     static struct gn_device_snapshot devices[GN_DEVICES_MAX];
@@ -67,6 +69,8 @@ int gn_worker_main(const struct gn_worker_start *start)
         return GN_EXIT_START;
     if ((welcome.lanes || start->session->fetch) && gn_lanes_in_open(&w->lanes, w, start->front_fd, start->fd, (unsigned)welcome.lanes))
         return GN_EXIT_START;
+    if (start->session->contents.on && start->store.index >= 0 && gn_contents_open(&w->contents, w, &start->session->contents, &start->store))
+        return GN_EXIT_START;
     atomic_store(&w->status->ready, 1);
     int result = gn_commands_run(w->commands);
     // Nobody waits for the client any more. What the driver still runs ends with the process: that frees every context, allocation and
@@ -75,5 +79,7 @@ int gn_worker_main(const struct gn_worker_start *start)
     gn_staging_stop(w->staging);
     gn_kepts_stop(w->kepts);
     link->ops->shut(link);
+    if (w->contents)
+        gn_contents_finish(w->contents, CONTENTS_WAIT_MS);
     return result == 0 ? GN_EXIT_OVER : result == -EPROTO ? GN_EXIT_PROTOCOL : GN_EXIT_LINK;
 }

@@ -55,6 +55,7 @@ struct gn_worker {
     struct gn_memory_list *memory;  // server/run_memory.c: the session's allocations
     struct gn_pools *pools;         // server/pool.h: ranges that the client allocates from
     struct gn_kepts *kepts;         // server/kept.h: bytes kept for the client
+    struct gn_contents *contents;   // server/contents.h, or NULL: there is no content store
     struct gn_images *images;       // server/run_image.c: images being uploaded
     struct gn_run_state *run;       // server/handles.c: results on their way to a reply, parameter layouts
 };

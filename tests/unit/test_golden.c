@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api_wire.h"
+#include "core/content.h"
 #include "core/frame.h"
 #include "remoting/hello.h"
 #include "remoting/link_memory.h"
@@ -197,6 +198,15 @@ static const struct gn_args_write_pull pull_args = {.stream = 1,
 static const struct gn_args_module_get_function get_args = {
     .module = 0x102000001, .function = 0x103000006, .name = "axpy", .name_bytes = 4};
 
+static const struct gn_content two_contents[2] = {{0x1111111111111111, 0x2222222222222222, 0x80000}, {0x3333333333333333, 0x4444444444444444, 0x1234}};
+static const struct gn_args_content_offer offer_args = {.flags = GN_OFFER_FORGET, .contents = two_contents, .contents_bytes = sizeof two_contents};
+static const struct gn_args_write_content write_content_args = {
+    .stream = 1, .address = 0x7f1000000200, .low = 0x1111111111111111, .high = 0x2222222222222222, .size_bytes = 0x80000};
+static const struct gn_args_write_stored write_stored_args = {
+    .stream = 1, .address = 0x7f1000000200, .low = 0x3333333333333333, .high = 0x4444444444444444, .data = "hello", .data_bytes = 5};
+static const struct gn_args_image_content image_content_args = {
+    .total_bytes = 0x90000, .offset_bytes = 0x80000, .low = 0x3333333333333333, .high = 0x4444444444444444, .size_bytes = 0x1234, .upload = 7};
+
 static const struct {
     const char *name;
     unsigned op;
@@ -211,6 +221,10 @@ static const struct {
     {"write", GN_OP_write, &write_args, "hello", 5},
     {"module_get_function", GN_OP_module_get_function, &get_args, NULL, 0},
     {"write_pull", GN_OP_write_pull, &pull_args, NULL, 0},
+    {"content_offer", GN_OP_content_offer, &offer_args, NULL, 0},
+    {"write_content", GN_OP_write_content, &write_content_args, NULL, 0},
+    {"write_stored", GN_OP_write_stored, &write_stored_args, "hello", 5},
+    {"image_content", GN_OP_image_content, &image_content_args, NULL, 0},
 };
 
 static void command_samples(void **state)
@@ -267,6 +281,25 @@ static void one_message(const char *name, struct gn_message m, const void *body)
     memcpy(gn_cursor_take(&c, sizeof m), &m, sizeof m);
     gn_put_bytes(&c, body, m.size_bytes);
     same(name, bytes, (size_t)(c.at - bytes));
+}
+
+static void the_answer_to_an_offer(void **state)
+{
+    (void)state;
+    static const uint8_t known[] = {2};
+    struct gn_out_content_offer o = {.state = GN_OFFER_ON, .known = known, .known_bytes = 1}, back;
+    const struct gn_codec *codec = &gn_codecs[GN_OP_content_offer];
+    uint8_t body[64];
+    struct gn_cursor c = gn_cursor_over(body, sizeof body);
+    codec->encode_out(&c, &o);
+    one_message("content_known",
+                (struct gn_message){.size_bytes = (uint32_t)codec->size_out(&o), .kind = GN_MESSAGE_REPLY, .id = 7, .acked_bytes = 320, .freed_small = 1}, body);
+    struct sample s = load("content_known");
+    c = gn_cursor_over(s.bytes + sizeof(struct gn_message), s.size - sizeof(struct gn_message));
+    assert_true(codec->decode_out(&c, &back));
+    assert_int_equal(back.state, GN_OFFER_ON);
+    assert_int_equal(back.known_bytes, 1);
+    assert_memory_equal(back.known, known, 1);
 }
 
 static void message_samples(void **state)
@@ -412,6 +445,7 @@ int main(void)
         cmocka_unit_test(refusal),
         cmocka_unit_test(command_samples),
         cmocka_unit_test(a_launch_decodes),
+        cmocka_unit_test(the_answer_to_an_offer),
         cmocka_unit_test(message_samples),
         cmocka_unit_test(control_samples),
         cmocka_unit_test(a_session_speaks_so),
