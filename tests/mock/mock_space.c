@@ -71,18 +71,26 @@ static void *map_aligned(uint64_t size_bytes, uint64_t alignment)
     return (void *)(uintptr_t)at;
 }
 
+// The thread sanitizer turns a hint that is not in its own map of the address space into 0, and anything else that the kernel chooses lies
+// where another process under it may have its libraries: there hints come to lie where no process has anything by itself.
+static uint64_t place_of(uint64_t hint)
+{
+#ifdef __SANITIZE_THREAD__
+    enum { PLACES = 7, RANGE_BITS = 42, PLACE_BITS = 36 }; // a hint is a multiple of 4 TiB, a place has 64 GiB
+    return 0x7e9000000000u + (hint >> RANGE_BITS) % PLACES * ((uint64_t)1 << PLACE_BITS);
+#else
+    return hint;
+#endif
+}
+
 int mock_space_reserve(uint64_t size_bytes, uint64_t alignment, uint64_t hint, uint64_t *address)
 {
     void *at = MAP_FAILED;
     struct mock_range *range = calloc(1, sizeof *range);
     if (!range)
         return -ENOMEM;
-#ifndef __SANITIZE_THREAD__ // which turns a hint that is not in its own map of the address space into 0
     if (hint && !(hint & (alignment - 1)))
-        at = map_nothing(hint, size_bytes, MAP_FIXED_NOREPLACE);
-#else
-    (void)hint;
-#endif
+        at = map_nothing(place_of(hint), size_bytes, MAP_FIXED_NOREPLACE);
     if (at == MAP_FAILED)
         at = map_aligned(size_bytes, alignment);
     if (at == MAP_FAILED) {
