@@ -60,6 +60,7 @@ struct gn_thread { // of one thread; never freed: when it ends, a later thread t
     int number;                 // the system's thread id
     struct gn_trace_line *line; // what the trace is saying about the call under way
     struct gn_recent *recent;   // pointers whose allocations it knows (interpose/writes.c)
+    uint64_t counted;           // commands of its that may have written (interpose/writes.c)
     struct gn_counts counts;
     _Atomic bool used;      // by a live thread
     struct gn_thread *next; // of all; set before the thread is found there

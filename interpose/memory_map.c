@@ -142,11 +142,11 @@ struct gn_pointed gn_memory_pointed(uint64_t value)
     return p;
 }
 
-struct gn_written *gn_memory_written(uint64_t address, uint64_t size_bytes, uint64_t *number)
+struct gn_write_count *gn_memory_written(uint64_t address, uint64_t size_bytes, uint64_t *number)
 {
     pthread_rwlock_rdlock(&lock);
     const struct gn_memory *m = (const struct gn_memory *)gn_region_find_all(&device_map, address, size_bytes);
-    struct gn_written *cell = m ? m->written : NULL;
+    struct gn_write_count *cell = m ? m->written : NULL;
     *number = m ? m->buffer_id : 0;
     pthread_rwlock_unlock(&lock);
     return cell;

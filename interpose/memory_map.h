@@ -36,7 +36,7 @@ struct gn_memory {
     bool placed;                       // device memory: `block` is in this process's range, not the server's choice
     struct gn_block block;
     struct gn_reservation reservation; // device memory that is not placed
-    struct gn_written *written;        // device memory: its versions; NULL: none are kept
+    struct gn_write_count *written;        // device memory: its versions; NULL: none are kept
     struct gn_hint_state hints;        // device memory: what it means
     _Atomic uint64_t
         users[GN_MEMORY_USERS_MAX]; // host memory: contexts that copied to or from it without waiting
@@ -64,13 +64,13 @@ bool gn_memory_with(uint64_t address, uint64_t size_bytes, void (*see)(struct gn
 // Where a pointer of a kernel's leads.
 struct gn_pointed {
     bool known;                  // to device memory, or to its end
-    struct gn_written *cells[2]; // of the allocation there, and of one that ends there
+    struct gn_write_count *cells[2]; // of the allocation there, and of one that ends there
 };
 struct gn_pointed gn_memory_pointed(uint64_t value);
 uint64_t gn_memory_changes(void); // how often device memory was added or taken out
 uint64_t gn_memory_lowest(void);  // address of device memory, ever
 // The versions of the allocation (GN_MEMORY_DEVICE) that holds all of the range, and a number that no other allocation ever has; or NULL.
-struct gn_written *gn_memory_written(uint64_t address, uint64_t size_bytes, uint64_t *number);
+struct gn_write_count *gn_memory_written(uint64_t address, uint64_t size_bytes, uint64_t *number);
 
 enum gn_memory_where {
     GN_WHERE_UNKNOWN, // pageable host memory, as far as anybody can tell

@@ -24,16 +24,16 @@ enum {
 bool gn_writes_on;
 
 // What was written to one allocation; `anything` stands for all of them.
-struct gn_written {
+struct gn_write_count {
     _Alignas(64) atomic_flag busy; // one command at a time is counted; never held over anything else
     _Atomic uint64_t count;
     _Atomic uint64_t stream;  // that wrote last (key_of)
     _Atomic uint64_t wait;    // `waits` as it was then
     _Atomic uint64_t mixed;   // `waits` + 1 when streams wrote that do not run in turn; 0: never
-    struct gn_written *next_free;
+    struct gn_write_count *next_free;
 };
 
-static struct gn_written anything = {.busy = ATOMIC_FLAG_INIT};
+static struct gn_write_count anything = {.busy = ATOMIC_FLAG_INIT};
 static _Atomic uint64_t waits = 1;   // how often somebody began to wait for the context
 static _Atomic uint64_t done;        // what was counted with at most this number of waits has been waited for
 static _Atomic uint64_t the_context; // the one that all commands so far were sent in; 1: there are several
@@ -43,11 +43,11 @@ void gn_writes_load(void) { gn_writes_on = gn_hints_on && gn_options_on(GN_OPT_P
 // --- cells
 
 static pthread_mutex_t cells_lock = PTHREAD_MUTEX_INITIALIZER; // taken last
-static struct gn_written *free_cells;
+static struct gn_write_count *free_cells;
 
 static bool more_cells(void)
 {
-    struct gn_written *cells = aligned_alloc(64, CELLS_AT_ONCE * sizeof *cells);
+    struct gn_write_count *cells = aligned_alloc(64, CELLS_AT_ONCE * sizeof *cells);
     for (unsigned i = 0; cells && i < CELLS_AT_ONCE; i++) {
         memset(&cells[i], 0, sizeof cells[i]);
         cells[i].next_free = free_cells;
@@ -56,9 +56,9 @@ static bool more_cells(void)
     return cells;
 }
 
-struct gn_written *gn_writes_cell(void)
+struct gn_write_count *gn_writes_cell(void)
 {
-    struct gn_written *cell = NULL;
+    struct gn_write_count *cell = NULL;
     pthread_mutex_lock(&cells_lock);
     if (free_cells || more_cells()) {
         cell = free_cells;
@@ -72,7 +72,7 @@ struct gn_written *gn_writes_cell(void)
     return cell;
 }
 
-void gn_writes_cell_give(struct gn_written *cell)
+void gn_writes_cell_give(struct gn_write_count *cell)
 {
     if (!cell)
         return;
@@ -102,8 +102,9 @@ static bool in_turn(uint64_t a, uint64_t b) { return a == b || is_blocking_in(a,
 
 static bool is_over(uint64_t wait) { return wait <= atomic_load_explicit(&done, memory_order_acquire); }
 
-static void count(struct gn_written *cell, uint64_t stream)
+static void count(const struct gn_call *c, struct gn_write_count *cell, uint64_t stream)
 {
+    c->thread->counted++;
     while (atomic_flag_test_and_set_explicit(&cell->busy, memory_order_acquire)) {
     }
     uint64_t before = atomic_load_explicit(&cell->stream, memory_order_relaxed);
@@ -120,7 +121,7 @@ static void count(struct gn_written *cell, uint64_t stream)
 }
 
 // May all that was counted be taken as done before what is sent into the stream now?
-static bool is_settled(const struct gn_written *cell, uint64_t stream)
+static bool is_settled(const struct gn_write_count *cell, uint64_t stream)
 {
     uint64_t last = atomic_load_explicit(&cell->stream, memory_order_acquire);
     uint64_t mixed = atomic_load_explicit(&cell->mixed, memory_order_acquire);
@@ -190,7 +191,7 @@ static bool count_words(const struct gn_call *c, const struct gn_kernel_writes *
             return false;
         for (unsigned j = 0; j < 2; j++)
             if (p.cells[j])
-                count(p.cells[j], stream);
+                count(c, p.cells[j], stream);
     }
     return true;
 }
@@ -202,7 +203,7 @@ static void launched(const struct gn_call *c, const struct gn_args_launch *a)
     uint64_t stream = key_of(c, a->stream);
     bool known = w && !w->unknown && count_words(c, w, a, stream);
     if (!known)
-        count(&anything, stream);
+        count(c, &anything, stream);
     gn_count(known ? &c->thread->counts.launches_known : &c->thread->counts.launches_unknown, 1);
 }
 
@@ -277,9 +278,9 @@ void gn_writes_told(const struct gn_call *c, unsigned op, const void *args)
         struct gn_pointed p = look_up(c, field(args, table[op].address_at));
         uint64_t stream = key_of(c, field(args, table[op].stream_at));
         if (!p.known || p.cells[0]) // variables and mapped memory have no version
-            count(p.known ? p.cells[0] : &anything, stream);
+            count(c, p.known ? p.cells[0] : &anything, stream);
     } else {
-        count(&anything, key_of(c, GN_STREAM_LEGACY_ID));
+        count(c, &anything, key_of(c, GN_STREAM_LEGACY_ID));
         gn_count(&c->thread->counts.writes_unlisted, 1);
     }
 }
@@ -287,7 +288,7 @@ void gn_writes_told(const struct gn_call *c, unsigned op, const void *args)
 uint64_t gn_writes_version(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes)
 {
     uint64_t number;
-    struct gn_written *cell = gn_writes_on ? gn_memory_written(address, size_bytes, &number) : NULL;
+    struct gn_write_count *cell = gn_writes_on ? gn_memory_written(address, size_bytes, &number) : NULL;
     if (!cell)
         return 0;
     uint64_t key = key_of(c, stream), counted = atomic_load_explicit(&cell->count, memory_order_acquire) +
@@ -295,4 +296,15 @@ uint64_t gn_writes_version(const struct gn_call *c, uint64_t stream, uint64_t ad
     if (!is_settled(cell, key) || !is_settled(&anything, key))
         return 0;
     return number << VERSION_BITS | (counted & (((uint64_t)1 << VERSION_BITS) - 1));
+}
+
+struct gn_writes_mark gn_writes_before(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes)
+{
+    return (struct gn_writes_mark){gn_writes_version(c, stream, address, size_bytes), c->thread->counted};
+}
+
+uint64_t gn_writes_after(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes, struct gn_writes_mark before)
+{
+    uint64_t now = gn_writes_version(c, stream, address, size_bytes);
+    return before.version && now == before.version + (c->thread->counted - before.counted) ? now : 0;
 }

@@ -24,10 +24,16 @@ void gn_writes_load(void); // after gn_hints_load
 // from now on. It grows by 1 with every command that may write to any byte of the allocation, by whomever it is sent. 0: it cannot be told,
 // or something in another stream may still be writing.
 //
-// Bytes that are taken from the device:  v = version; send what takes them; while version == v, the device holds them.
-// Bytes that are put there by n commands: v = version; send the n commands;  while version == v + n, the device holds them.
-// A command of another thread that is sent meanwhile makes the version another one, too.
+// Bytes that are taken from the device: v = version; send what takes them; while version == v, the device holds them.
 uint64_t gn_writes_version(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes);
+
+// Bytes that this thread puts there: before; send the commands, which write to no other allocation; v = after, which is 0 when anybody else
+// may have written meanwhile; while version == v, the device holds them.
+struct gn_writes_mark {
+    uint64_t version, counted;
+};
+struct gn_writes_mark gn_writes_before(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes);
+uint64_t gn_writes_after(const struct gn_call *c, uint64_t stream, uint64_t address, uint64_t size_bytes, struct gn_writes_mark before);
 
 // --- what is sent. Everything goes through gn_post and gn_ask, which tell by themselves; who sends by the session itself, tells here,
 // after it has been sent.
@@ -42,9 +48,9 @@ uint64_t gn_writes_wait_begins(void);
 void gn_writes_wait_ended(uint64_t context, uint64_t began);
 
 // --- allocations: a cell for each, which is never freed but used again
-struct gn_written;
-struct gn_written *gn_writes_cell(void); // NULL: no memory, and the allocation's version is 0 for ever
-void gn_writes_cell_give(struct gn_written *cell);
+struct gn_write_count;
+struct gn_write_count *gn_writes_cell(void); // NULL: no memory, and the allocation's version is 0 for ever
+void gn_writes_cell_give(struct gn_write_count *cell);
 
 // --- kernels
 struct gn_kernel_writes { // of one function

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernels of an image may write: only where its PTX is what the device will run, or says the same. That is a PTX image; and a
 // fatbin whose best PTX for the device is for the architecture of the best machine code in it, if there is any. Machine code alone, code
-// that is yet to be linked, and PTX that is packed in a way that is not known here, tell nothing.
+// that is yet to be linked, tell nothing.
 #include <errno.h>
-#include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +10,9 @@
 #include "interpose/log.h"
 #include "interpose/shim.h"
 #include "interpose/writes.h"
+#include "interpose/writes_parts.h"
 
-enum {
-    TEXT_BYTES_MAX = 64 << 20, // of PTX that is looked at: some seconds, and no library has more for one device
-    KERNELS_MAX = 1 << 20,     // of one image
-};
+enum { KERNELS_MAX = 1 << 20 }; // of one image
 
 struct gn_image_writes {
     size_t count, room;
@@ -23,12 +20,6 @@ struct gn_image_writes {
         char *name;
         struct gn_kernel_writes *writes;
     } *kernels; // by name
-};
-
-struct text {
-    const char *data;
-    uint64_t size_bytes;
-    char *made; // to be freed
 };
 
 // --- the PTX of an image
@@ -48,28 +39,8 @@ static uint32_t device_sm(void)
     return sm;
 }
 
-static const char *unpack(const struct gn_fatbin_entry *e, struct text *text)
-{
-    if (!(e->flags & (GN_FATBIN_LZ4 | GN_FATBIN_ZSTD))) {
-        *text = (struct text){.data = (const char *)e->payload, .size_bytes = e->payload_bytes};
-        return NULL;
-    }
-    if (e->flags & GN_FATBIN_ZSTD)
-        return "its PTX is packed with zstd";
-    if (e->uncompressed_bytes > TEXT_BYTES_MAX || e->compressed_bytes > TEXT_BYTES_MAX)
-        return "its PTX is too long";
-    char *to = malloc(e->uncompressed_bytes);
-    int got = to ? LZ4_decompress_safe((const char *)e->payload, to, (int)e->compressed_bytes, (int)e->uncompressed_bytes) : -1;
-    if (got < 0) {
-        free(to);
-        return "its PTX cannot be unpacked";
-    }
-    *text = (struct text){.data = to, .size_bytes = (uint64_t)got, .made = to};
-    return NULL;
-}
-
 // NULL, or why it tells nothing.
-static const char *text_of_fatbin(const void *fatbin, struct text *text)
+static const char *text_of_fatbin(const void *fatbin, struct gn_writes_text *text)
 {
     struct gn_fatbin_iter it;
     struct gn_fatbin_entry e, best = {0};
@@ -96,10 +67,10 @@ static const char *text_of_fatbin(const void *fatbin, struct text *text)
         return "it has several PTX texts for the device";
     if (code_sm && (code_sm != best.sm || exact != !!(best.flags & (GN_FATBIN_ARCH_ONLY | GN_FATBIN_FAMILY_ONLY))))
         return "its PTX is for another architecture than its machine code";
-    return unpack(&best, text);
+    return gn_writes_unpack(&best, text);
 }
 
-static const char *text_of(const void *given, size_t size_bytes, struct text *text)
+static const char *text_of(const void *given, size_t size_bytes, struct gn_writes_text *text)
 {
     struct gn_image image;
     uint32_t count;
@@ -114,7 +85,7 @@ static const char *text_of(const void *given, size_t size_bytes, struct text *te
         return text_of_fatbin(image.data, text);
     if (r || image.kind != GN_IMAGE_PTX)
         return "it has no PTX";
-    *text = (struct text){.data = image.data, .size_bytes = image.size_bytes};
+    *text = (struct gn_writes_text){.data = image.data, .size_bytes = image.size_bytes};
     return NULL;
 }
 
@@ -162,7 +133,7 @@ static int add(struct gn_image_writes *image, const struct gn_ptx_writes *w)
     return 0;
 }
 
-static struct gn_image_writes *analyse(const struct text *text)
+static struct gn_image_writes *analyse(const struct gn_writes_text *text)
 {
     struct gn_image_writes *image = calloc(1, sizeof *image);
     struct gn_ptx_walk *walk = malloc(sizeof *walk);
@@ -186,9 +157,9 @@ static struct gn_image_writes *analyse(const struct text *text)
 
 struct gn_image_writes *gn_writes_of_image(const void *given, size_t size_bytes)
 {
-    struct text text = {0};
+    struct gn_writes_text text = {0};
     const char *why = text_of(given, size_bytes, &text);
-    if (!why && text.size_bytes > TEXT_BYTES_MAX)
+    if (!why && text.size_bytes > GN_WRITES_TEXT_BYTES_MAX)
         why = "its PTX is too long";
     struct gn_image_writes *image = why ? NULL : analyse(&text);
     free(text.made);

@@ -228,6 +228,14 @@ static void launches_count_where_they_may_write(void **state)
     kernel_free(none);
 }
 
+static void *write_once(void *arg)
+{
+    struct gn_call mine = call;
+    mine.thread = gn_thread_self();
+    gn_writes_told(&mine, GN_OP_cuMemsetD8Async, &(struct gn_args_cuMemsetD8Async){.dstDevice = BASE, .hStream = *(uint64_t *)arg});
+    return NULL;
+}
+
 static void memory_that_is_used_again(void **state)
 {
     (void)state;
@@ -290,6 +298,29 @@ static void streams_that_do_not_run_in_turn(void **state)
     assert_int_not_equal(of(a), 0);
 }
 
+static void what_one_thread_puts_there(void **state)
+{
+    (void)state;
+    const uint64_t s = GN_STREAM_LEGACY_ID;
+    struct gn_writes_mark m = gn_writes_before(&call, s, BASE, 100);
+    memset_at(BASE, s);
+    memset_at(BASE + 50, s);
+    uint64_t v = gn_writes_after(&call, s, BASE, 100, m);
+    assert_int_not_equal(v, 0);
+    assert_int_equal(v, of(a));
+    m = gn_writes_before(&call, s, BASE, 100);
+    memset_at(BASE, s);
+    pthread_t other; // somebody writes meanwhile
+    uint64_t stream = s;
+    assert_int_equal(pthread_create(&other, NULL, write_once, &stream), 0);
+    pthread_join(other, NULL);
+    assert_int_equal(gn_writes_after(&call, s, BASE, 100, m), 0);
+    memset_at(BASE, independent); // it was not to be told before, and is not known after
+    m = gn_writes_before(&call, s, BASE, 100);
+    settle();
+    assert_int_equal(gn_writes_after(&call, s, BASE, 100, m), 0);
+}
+
 static void *write_often(void *arg)
 {
     struct gn_call mine = call;
@@ -337,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(launches_count_where_they_may_write, begin, end),
         cmocka_unit_test_setup_teardown(memory_that_is_used_again, begin, end),
         cmocka_unit_test_setup_teardown(streams_that_do_not_run_in_turn, begin, end),
+        cmocka_unit_test_setup_teardown(what_one_thread_puts_there, begin, end),
         cmocka_unit_test_setup_teardown(threads_lose_no_count, begin, end),
         cmocka_unit_test_setup_teardown(several_contexts, begin, end),
     };
