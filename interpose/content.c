@@ -267,6 +267,7 @@ static CUresult post_payload(struct upload *u, unsigned op, void *args, const st
 {
     int32_t code;
     int status = gn_session_post_payload(gn_shim.session, gn_context_id(u->c), op, args, u->data + k->offset_bytes, k->content.size_bytes, &code);
+    gn_writes_sent(u->c, op, args);
     return gn_posted(u->c, op, status, code);
 }
 

@@ -236,6 +236,8 @@ static const struct {
     WRITES(cuStreamWriteValue32_v2, stream, addr),
     WRITES(cuStreamWriteValue64_v2, stream, addr),
     WRITES(kept_spill, stream, address),
+    WRITES(write_content, stream, address),
+    WRITES(write_stored, stream, address),
     // reads
     NONE(read), NONE(read_async), NONE(kept_open), NONE(kept_fill), NONE(kept_close),
     // order, waiting, and what is done elsewhere: a host function may not call the API
@@ -248,7 +250,7 @@ static const struct {
     NONE(memory_return), NONE(memory_barrier), NONE(memory_info), NONE(vmm_reserve), NONE(vmm_free), NONE(vmm_create), NONE(vmm_release),
     NONE(vmm_map), NONE(vmm_unmap), NONE(vmm_access),
     // code and its variables, which have no version
-    NONE(image_part), NONE(module_load), NONE(module_unload), NONE(module_get_function), NONE(module_functions), NONE(module_get_global),
+    NONE(image_part), NONE(image_content), NONE(content_offer), NONE(module_load), NONE(module_unload), NONE(module_get_function), NONE(module_functions), NONE(module_get_global),
     NONE(library_load), NONE(library_unload), NONE(library_get_kernel), NONE(library_kernels), NONE(library_get_global),
     NONE(library_get_module), NONE(kernel_get_function), NONE(function_attributes), NONE(set_attribute), NONE(set_known_attribute),
     NONE(kernel_set_cache_config), NONE(function_load), NONE(occupancy_clusters), NONE(occupancy_blocks), NONE(occupancy_shared),

@@ -42,4 +42,10 @@ say $((${#bad} > 0)) "every source names its licence" "$bad"
 
 bad=$(grep -nE '\b(exit|abort|_exit)\(|\b(printf|puts|perror)\(' interpose/*.c | grep -vE 'vsnprintf|snprintf|pthread_exit')
 say $((${#bad} > 0)) "the shim never ends or prints on its own" "$bad"
+
+# interpose/writes.h: whoever sends past gn_post and gn_ask tells what was written; images are written nowhere that has a version.
+bad=$(for f in $(grep -lE 'gn_session_(post_payload|write_pull)\(' interpose/*.c | grep -v module_image.c); do
+    awk -v f="$f" '/gn_session_(post_payload|write_pull)\(/ {at = NR} /gn_writes_sent\(/ {at = 0} at && NR > at + 4 {print f ":" at; at = 0}' "$f"
+done)
+say $((${#bad} > 0)) "what is sent past gn_post is told to the versions of allocations" "$bad"
 echo "1..$n"

@@ -154,6 +154,8 @@ static void commands_count_where_they_write(void **state)
         {GN_OP_write, &(struct gn_args_write){.stream = s, .address = at}},
         {GN_OP_write_pull, &(struct gn_args_write_pull){.stream = s, .address = at}},
         {GN_OP_copy, &(struct gn_args_copy){.stream = s, .destination = at, .source = BASE + SIZE_BYTES}},
+        {GN_OP_write_content, &(struct gn_args_write_content){.stream = s, .address = at}},
+        {GN_OP_write_stored, &(struct gn_args_write_stored){.stream = s, .address = at}},
         {GN_OP_kept_spill, &(struct gn_args_kept_spill){.stream = s, .address = at}},
         {GN_OP_cuMemsetD8Async, &(struct gn_args_cuMemsetD8Async){.hStream = s, .dstDevice = at}},
         {GN_OP_cuMemsetD16Async, &(struct gn_args_cuMemsetD16Async){.hStream = s, .dstDevice = at}},
