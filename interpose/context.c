@@ -8,6 +8,7 @@
 #include "api_calls.h"
 #include "api_wire.h"
 #include "interpose/memory.h"
+#include "interpose/shadow.h"
 #include "interpose/shim.h"
 #include "interpose/tables.h"
 #include "remoting/errors.h"
@@ -118,7 +119,11 @@ static CUcontext handle_of(const struct gn_context *x)
     return (CUcontext)(uintptr_t)atomic_load_explicit(&x->id, memory_order_relaxed);
 }
 
-void gn_context_farewell(struct gn_context *x) { gn_tables_context_gone(handle_of(x)); }
+void gn_context_farewell(struct gn_context *x)
+{
+    gn_tables_context_gone(handle_of(x));
+    gn_shadow_context_ends(atomic_load_explicit(&x->id, memory_order_relaxed));
+}
 
 void gn_context_forget(struct gn_context *x, uint64_t id)
 {

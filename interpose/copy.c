@@ -18,6 +18,7 @@
 #include "interpose/hostfn.h"
 #include "interpose/memory_map.h"
 #include "interpose/options.h"
+#include "interpose/shadow.h"
 #include "interpose/stream.h"
 #include "interpose/writes.h"
 
@@ -122,6 +123,25 @@ static CUresult write_now(const struct work *w)
     return gn_content_write(w->c, w->stream, w->to.address, (const void *)(uintptr_t)w->from.address, w->shape.width_bytes, w->meaning);
 }
 
+CUresult gn_copy_send(struct gn_call *c, uint64_t stream, uint64_t address, const void *data, uint64_t size_bytes, struct gn_meaning m)
+{
+    struct work w = {.c = c, .shape = gn_shape_line(size_bytes), .stream = stream, .meaning = m};
+    w.from = gn_end_line((uintptr_t)data, size_bytes);
+    w.to = gn_end_line(address, size_bytes);
+    return write_now(&w);
+}
+
+// Host memory that the server keeps comes here before the session's threads touch it.
+static CUresult bring(const struct work *w, const struct gn_end *end)
+{
+    uint64_t span_bytes;
+    if (__builtin_expect(!atomic_load_explicit(&gn_shadow_any, memory_order_relaxed), 1) || gn_end_span(end, &w->shape, &span_bytes))
+        return CUDA_SUCCESS;
+    return gn_shadow_bring(end->address, span_bytes);
+}
+
+static bool is_line(const struct work *w) { return gn_hints_on && w->shape.rows == 1 && w->shape.slices == 1; }
+
 static CUresult to_device(const struct work *w)
 {
     CUresult r = CUDA_SUCCESS;
@@ -129,7 +149,8 @@ static CUresult to_device(const struct work *w)
     // after the stream has come to here.
     if (!w->pinned && !w->async && gn_host_functions_pending())
         r = gn_stream_wait(w->c, w->stream);
-    if (!r)
+    bool tracked = !r && is_line(w) && gn_shadow_write(w->c, w->stream, w->to.address, (const void *)(uintptr_t)w->from.address, w->shape.width_bytes, w->meaning, &r);
+    if (!r && !tracked && !(r = bring(w, &w->from)))
         r = w->pinned && gn_session_host_pending(gn_shim.session) ? write_pull(w) : write_now(w);
     // From pinned memory the device reads by itself: the call is back when it has, and work of any other
     // stream finds the data.
@@ -138,7 +159,7 @@ static CUresult to_device(const struct work *w)
     return r;
 }
 
-static CUresult to_host(const struct work *w)
+static CUresult receive(const struct work *w)
 {
     // read and read_async have the same arguments.
     struct gn_args_read args = {w->stream,
@@ -162,6 +183,25 @@ static CUresult to_host(const struct work *w)
     struct gn_latched latched = {0};
     int status = gn_session_read(gn_shim.session, context, &args, &box, &code, &latched);
     return gn_answered(w->c, GN_OP_read, status, code, &latched);
+}
+
+static CUresult to_host(const struct work *w)
+{
+    CUresult r;
+    if (w->meaning.keep_remote && is_line(w) &&
+        gn_shadow_read(w->c, w->stream, w->from.address, (void *)(uintptr_t)w->to.address, w->shape.width_bytes, w->pinned && w->async, w->meaning, &r))
+        return r;
+    if ((r = bring(w, &w->to)))
+        return r;
+    return receive(w);
+}
+
+CUresult gn_copy_receive(struct gn_call *c, uint64_t stream, uint64_t address, uint64_t to, uint64_t size_bytes, bool waits)
+{
+    struct work w = {.c = c, .shape = gn_shape_line(size_bytes), .stream = stream, .pinned = !waits, .async = !waits};
+    w.from = gn_end_line(address, size_bytes);
+    w.to = gn_end_line(to, size_bytes);
+    return receive(&w);
 }
 
 static CUresult within_device(const struct work *w)
@@ -197,7 +237,7 @@ static CUresult wait_as_work(const struct work *w)
 static CUresult within_host(const struct work *w)
 {
     CUresult r = wait_as_work(w);
-    if (r)
+    if (r || (r = bring(w, &w->from)) || (r = bring(w, &w->to)))
         return r;
     struct gn_pieces walk = {.shape = w->shape, .piece_bytes = w->shape.width_bytes};
     struct gn_piece p;

@@ -5,6 +5,7 @@
 #define GN_INTERPOSE_COPY_H
 
 #include "interpose/copy_box.h"
+#include "interpose/hints.h"
 #include "interpose/shim.h"
 
 enum gn_side { // what the program says about an address; the memory maps know better where they know it
@@ -24,6 +25,10 @@ struct gn_copy {
 // The codes that a driver gives at the call: CUDA_ERROR_INVALID_VALUE for a range outside one allocation,
 // CUDA_ERROR_INVALID_HANDLE for a bad stream; and, where the copy waits, whatever the server says.
 CUresult gn_copy_run(struct gn_call *c, const struct gn_copy *copy);
+
+// One line without any look at what is known of the host's end: to the device (captured when it returns), and to the host, waited for or not.
+CUresult gn_copy_send(struct gn_call *c, uint64_t stream, uint64_t address, const void *data, uint64_t size_bytes, struct gn_meaning m);
+CUresult gn_copy_receive(struct gn_call *c, uint64_t stream, uint64_t address, uint64_t to, uint64_t size_bytes, bool waits);
 
 // Between contexts a synchronous copy is in order with everything that is queued in both of them: `begin` before it and `end` after it. NULL
 // for an end that is the host's.

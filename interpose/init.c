@@ -18,6 +18,7 @@
 #include "interpose/log.h"
 #include "interpose/memory_range.h"
 #include "interpose/options.h"
+#include "interpose/shadow.h"
 #include "interpose/shim.h"
 #include "interpose/stats.h"
 #include "interpose/tables.h"
@@ -97,8 +98,17 @@ static void on_print(void *ctx, const char *text, size_t size_bytes)
 static bool is_child;
 
 // Around the fork no descriptor of the session's threads comes or goes.
-static void forking(void) { gn_fork_hold(); }
-static void forked_parent(void) { gn_fork_let(); }
+static void forking(void)
+{
+    gn_shadow_prepare_fork(); // which may have to open its connection again
+    gn_fork_hold();
+}
+
+static void forked_parent(void)
+{
+    gn_fork_let();
+    gn_shadow_forked(false);
+}
 
 static void forked(void)
 {
@@ -118,6 +128,7 @@ static void forked(void)
     gn_content_forked();
     gn_host_functions_forked();
     gn_hints_forked();
+    gn_shadow_forked(true);
 }
 
 // --- cuInit

@@ -6,6 +6,7 @@
 #include "interpose/copy_box.h"
 #include "interpose/memory_map.h"
 #include "interpose/refuse.h"
+#include "interpose/shadow.h"
 #include "interpose/stream.h"
 
 static CUresult check_range(struct gn_call *c, uint64_t address, uint64_t span_bytes)
@@ -168,6 +169,7 @@ static CUresult check_word(struct gn_call *c, uint64_t address, unsigned word_by
 static CUresult check_wait(struct gn_call *c, uint64_t address, unsigned word_bytes, unsigned flags,
                            CUstream stream)
 {
+    gn_shadow_stream_waits();
     return flags & ~(unsigned)(CU_STREAM_WAIT_VALUE_NOR | CU_STREAM_WAIT_VALUE_FLUSH)
                ? CUDA_ERROR_INVALID_VALUE
                : check_word(c, address, word_bytes, stream);

@@ -27,7 +27,9 @@
     X(ALLOC, "alloc")     /* device memory from addresses and memory granted in advance */                   \
     X(MARKS, "marks")     /* queries of events and streams are answered by what the server has told */ \
     X(PROOF, "proof")     /* which device memory kernels may have written is told from their PTX */     \
-    X(HINTS, "hints")     /* the sidecar */
+    X(HINTS, "hints")     /* the sidecar */                                                                   \
+    X(SHADOW, "shadow")   /* copies to the host whose bytes stay at the server until they are touched */      \
+    X(UNCHANGED, "unchanged") /* sources that were not written since their last upload do not travel */
 
 enum gn_opt_number {
 #define X(symbol, name) GN_OPT_NUMBER_##symbol,
@@ -44,8 +46,9 @@ enum gn_opt {
 };
 
 // What the embedded profile leaves off: threads, memory shared with a server on this machine (which is no heap, but no less memory), and
-// packing, whose buffers hold a whole piece of payload each; uploads by content, whose books grow with what is uploaded.
-#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4 | GN_OPT_CONTENT)
+// packing, whose buffers hold a whole piece of payload each; uploads by content, whose books grow with what is uploaded; tracked host memory,
+// which takes a thread, a connection and a buffer of 1 MiB.
+#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4 | GN_OPT_CONTENT | GN_OPT_SHADOW | GN_OPT_UNCHANGED)
 
 enum {
     GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107

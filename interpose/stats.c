@@ -13,6 +13,7 @@
 #include "interpose/hints.h"
 #include "interpose/memory_range.h"
 #include "interpose/options.h"
+#include "interpose/shadow.h"
 #include "interpose/shim.h"
 #include "interpose/writes.h"
 
@@ -173,6 +174,7 @@ static void put_report(FILE *f)
     put_number(f, "queries_asked", SUM(asked));
     gn_hints_put_stats(f);
     put_content(f);
+    gn_shadow_put_stats(f);
     fprintf(f, "\n}\n");
 }
 
