@@ -230,6 +230,19 @@ static const struct gn_config_key keys[] = {
      .max = 4 * TiB,
      FIELD(store.promised_bytes),
      .doc = "What of it one session may hold at a time."},
+    {.section = "store",
+     .key = "directory",
+     .type = GN_CONFIG_STRING,
+     .set = set_text,
+     FIELD(store.directory),
+     .doc = "A folder that it is kept in too, for after a restart; empty: it is not."},
+    {.section = "store",
+     .key = "disk",
+     .type = GN_CONFIG_SIZE,
+     .min = 1 * MiB,
+     .max = 1024 * TiB,
+     FIELD(store.disk_bytes),
+     .doc = "What it may take there."},
 };
 
 const struct gn_config_schema gn_server_schema = {.keys = keys, .count = sizeof keys / sizeof *keys};
@@ -265,7 +278,7 @@ void gn_server_config_defaults(struct gn_server_config *config)
                    .kept_percent = 25, // weights and KV cache of a model that has the device for itself otherwise; it goes when the program needs it
                    .kept_host_bytes = 8 * GiB,
                    .spin_us = GN_SPIN_NS / 1000},
-        .store = {.memory_bytes = 1 * GiB, .promised_bytes = 512 * MiB},
+        .store = {.memory_bytes = 1 * GiB, .promised_bytes = 512 * MiB, .disk_bytes = 20 * GiB},
     };
     gn_control_default_path(config->control, sizeof config->control);
 }

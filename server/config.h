@@ -23,6 +23,8 @@ enum {
 struct gn_store_config {
     uint64_t memory_bytes;   // 0: there is none
     uint64_t promised_bytes; // of one session
+    char directory[4096];    // where it is kept on disk too; empty: it is not
+    uint64_t disk_bytes;
 };
 
 struct gn_server_config {

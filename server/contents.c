@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +30,7 @@ struct gn_contents {
     struct gn_store_fds fds; // -1: it cannot be opened
     struct gn_store *store;  // NULL: no offer has come
     struct gn_tenant tenant;
+    char tenant_name[GN_TENANT_BYTES], directory[GN_DISK_PATH_BYTES]; // the latter empty: nothing is on disk
     void *room; // for looking at content: GN_CONTENT_BYTES_MAX, made when first needed
 
     struct gn_content_set promises; // the value is the slot of the store
@@ -54,6 +56,8 @@ int gn_contents_open(struct gn_contents **out, struct gn_worker *w, const struct
     c->promised_bytes_max = start->promised_bytes;
     struct gn_content name = gn_content_of(start->tenant, strlen(start->tenant));
     c->tenant = (struct gn_tenant){name.low, name.high};
+    snprintf(c->tenant_name, sizeof c->tenant_name, "%s", start->tenant);
+    snprintf(c->directory, sizeof c->directory, "%s", start->directory);
     c->fds = *fds;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -73,6 +77,8 @@ bool gn_contents_reach(struct gn_contents *c)
     if (error) {
         gn_log(GN_LOG_WARN, "the session goes on without the content store: %s", strerror(-error));
         c->fds = (struct gn_store_fds){-1, -1};
+    } else if (c->directory[0] && gn_store_register(c->store, c->tenant, c->tenant_name)) {
+        gn_log(GN_LOG_WARN, "there are more tenants than the content store keeps on disk: this one's content is in memory only");
     }
     return !error;
 }
@@ -208,6 +214,29 @@ static bool has_room(struct gn_contents *c)
     return true;
 }
 
+// From disk into the store: the slot, held; or -ENOENT.
+static int load(struct gn_contents *c, const struct gn_content *content)
+{
+    struct gn_store_counts *n = gn_store_counting(c->store);
+    int error = c->directory[0] ? gn_disk_load(c->directory, c->tenant_name, content, c->room) : -ENOENT;
+    if (error == -EBADMSG) {
+        gn_log(GN_LOG_WARN, "a file of the content store was not what its name says: it is dropped");
+        atomic_fetch_add_explicit(&n->disk_dropped, 1, memory_order_relaxed);
+    }
+    if (error)
+        return -ENOENT;
+    atomic_fetch_add_explicit(&n->disk_loaded, 1, memory_order_relaxed);
+    int slot = gn_store_begin(c->store, c->tenant, content);
+    if (slot == -EEXIST) // another session was faster
+        return gn_store_find(c->store, c->tenant, content);
+    if (slot < 0)
+        return -ENOENT;
+    slot = gn_store_finish(c->store, slot, !gn_store_write(c->store, slot, c->room, content->size_bytes));
+    if (slot >= 0)
+        gn_store_saved(c->store, slot);
+    return slot;
+}
+
 bool gn_contents_promise(struct gn_contents *c, const struct gn_content *content, bool *full)
 {
     if (gn_content_set_find(&c->promises, content))
@@ -220,6 +249,8 @@ bool gn_contents_promise(struct gn_contents *c, const struct gn_content *content
         return false;
     await_upload(c, content);
     int slot = gn_store_find(c->store, c->tenant, content);
+    if (slot < 0)
+        slot = load(c, content);
     if (slot < 0)
         return false;
     if (!gn_store_check(c->store, slot, content, c->room) || !gn_content_set_add(&c->promises, content, (uint64_t)slot)) {

@@ -4,14 +4,14 @@
 #define GN_SERVER_CONTENTS_H
 
 #include "server/store.h"
+#include "server/store_disk.h"
 #include "server/worker.h"
-
-enum { GN_TENANT_BYTES = 96 }; // of a tenant's name
 
 struct gn_contents_start { // by the front door
     bool on;                  // the worker has been given the store's descriptors
     uint64_t promised_bytes;  // what one session's promises may hold
-    char tenant[GN_TENANT_BYTES]; // "uid-1000": lower case, digits and '-', '.', ':' only
+    char tenant[GN_TENANT_BYTES]; // "uid-1000": lower case, digits and '-', '.', ':', '_' only
+    char directory[GN_DISK_PATH_BYTES]; // where the store is kept on disk; empty: it is not
 };
 
 struct gn_contents;

@@ -67,6 +67,32 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
     fprintf(f, "}");
 }
 
+static void put_store(FILE *f, const struct gn_store_config *config, const struct gn_store_counts *n)
+{
+    enum { PAGE_BYTES = 4096 };
+    const struct {
+        const char *name;
+        const _Atomic uint64_t *count;
+    } counts[] = {{"chunks", &n->chunks},
+                  {"asked", &n->asked},
+                  {"known", &n->known},
+                  {"stored", &n->stored},
+                  {"evicted", &n->evicted},
+                  {"spoilt", &n->spoilt},
+                  {"refused", &n->refused},
+                  {"disk_files", &n->disk_files},
+                  {"disk_bytes", &n->disk_bytes},
+                  {"disk_loaded", &n->disk_loaded},
+                  {"disk_dropped", &n->disk_dropped},
+                  {"disk_failures", &n->disk_failures}};
+    fprintf(f, "{\"memory_bytes\": %llu, \"bytes\": %llu, \"directory\": ", (unsigned long long)config->memory_bytes,
+            (unsigned long long)atomic_load_explicit(&n->pages, memory_order_relaxed) * PAGE_BYTES);
+    put_string(f, config->directory);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        fprintf(f, ", \"%s\": %llu", counts[i].name, (unsigned long long)atomic_load_explicit(counts[i].count, memory_order_relaxed));
+    fprintf(f, "}");
+}
+
 static void put_status(FILE *f, struct gn_front *front)
 {
     int64_t now_ms = gn_now_ms();
@@ -81,9 +107,14 @@ static void put_status(FILE *f, struct gn_front *front)
     }
     fprintf(f,
             "], \"sessions_max\": %u, \"sessions_total\": %u, \"refused\": %llu, \"half_open\": %u, "
-            "\"spare_workers\": %u, \"sessions\": [",
+            "\"spare_workers\": %u, \"store\": ",
             front->config->sessions, front->last_session, (unsigned long long)front->refused,
             front->half_open_count, front->spare_count);
+    if (front->store_view)
+        put_store(f, &front->config->store, gn_store_counts(front->store_view));
+    else
+        fprintf(f, "null");
+    fprintf(f, ", \"sessions\": [");
     for (const struct gn_served *s = front->sessions; s; s = s->next) {
         fprintf(f, "%s", s == front->sessions ? "" : ", ");
         put_session(f, s, now_ms);

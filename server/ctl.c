@@ -151,6 +151,20 @@ static void show_session(const json_t *s)
            json_is_true(json_object_get(s, "client_gone")) ? "  client gone" : "");
 }
 
+static void show_store(const json_t *s)
+{
+    char used[32], most[32], disk[32];
+    if (!json_is_object(s))
+        return;
+    printf("store      %s of %s in %lld chunks, %lld of %lld asked for were there; %lld stored, %lld evicted\n", bytes_of(s, "bytes", used, sizeof used),
+           bytes_of(s, "memory_bytes", most, sizeof most), number_of(s, "chunks"), number_of(s, "known"), number_of(s, "asked"), number_of(s, "stored"),
+           number_of(s, "evicted"));
+    if (*text_of(s, "directory"))
+        printf("           %s in %lld files in %s; %lld read, %lld dropped, %lld failures\n", bytes_of(s, "disk_bytes", disk, sizeof disk),
+               number_of(s, "disk_files"), text_of(s, "directory"), number_of(s, "disk_loaded"), number_of(s, "disk_dropped"),
+               number_of(s, "disk_failures"));
+}
+
 static int show_status(const json_t *root)
 {
     size_t i;
@@ -165,6 +179,7 @@ static int show_status(const json_t *root)
     printf("sessions   %zu of %lld, %lld since the start, %lld refused; %lld half open, %lld spare workers\n",
            json_array_size(sessions), number_of(root, "sessions_max"), number_of(root, "sessions_total"),
            number_of(root, "refused"), number_of(root, "half_open"), number_of(root, "spare_workers"));
+    show_store(json_object_get(root, "store"));
     if (json_array_size(sessions))
         printf("\n%7s  %-24s %-16s %-13s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session",
                "program/pid", "peer", "transport", "age", "worker", "commands", "launches", "in", "out", "payload in",

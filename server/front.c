@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "remoting/digest.h"
 #include "remoting/link.h"
 #include "server/control.h"
 
@@ -47,18 +46,6 @@ const char *gn_front_name_peer(int fd, char *peer, size_t peer_bytes)
     else if (at.ss_family == AF_INET || at.ss_family == AF_INET6)
         getnameinfo((struct sockaddr *)&at, size, peer, (socklen_t)peer_bytes, NULL, 0, NI_NUMERICHOST);
     return peer;
-}
-
-void gn_front_name_tenant(const struct gn_front *front, const struct gn_hello *hello, const char *peer, char tenant[GN_TENANT_BYTES])
-{
-    if (!strncmp(peer, "uid ", 4)) {
-        snprintf(tenant, GN_TENANT_BYTES, "uid-%s", peer + 4);
-    } else if (front->config->token[0]) { // the token itself stands in no name of a file
-        struct gn_content name = gn_content_of(hello->token, strlen(hello->token));
-        snprintf(tenant, GN_TENANT_BYTES, "token-%016llx%016llx", (unsigned long long)name.high, (unsigned long long)name.low);
-    } else {
-        snprintf(tenant, GN_TENANT_BYTES, "open-%.*s", GN_TENANT_BYTES - 8, peer);
-    }
 }
 
 // Only processes of this machine can reach it.
@@ -212,6 +199,7 @@ static int time_left(const struct gn_front *front, int64_t now_ms)
         gn_half_open_deadline(front),
         gn_served_deadline(front),
         gn_control_deadline(front),
+        gn_front_saver_deadline(front),
         front->accept_again_ms ? front->accept_again_ms : INT64_MAX,
         front->stopping ? front->stop_at_ms : INT64_MAX,
         !front->stopping && front->spare_count < front->config->spare_workers ? front->spawn_again_ms
@@ -231,6 +219,7 @@ static int serve(struct gn_front *front)
     while (!front->stopping || front->session_count) {
         int64_t now_ms = gn_now_ms();
         gn_spares_fill(front, now_ms);
+        gn_front_start_saver(front, now_ms);
         // Once they are killed there is nothing more to wait for but their ends.
         int error = gn_loop_wait(front->loop, killed ? -1 : time_left(front, gn_now_ms()));
         if (error) {
@@ -255,20 +244,6 @@ static int serve(struct gn_front *front)
     return 0;
 }
 
-// Without it everything works as well, only slower.
-static void open_store(struct gn_front *front)
-{
-    uint64_t memory_bytes = front->config->store.memory_bytes;
-    int error = memory_bytes ? gn_store_make(&front->store, memory_bytes) : 0;
-    if (!error && memory_bytes && (error = gn_store_open(&front->store_view, &front->store))) {
-        close(front->store.index);
-        close(front->store.data);
-        front->store = (struct gn_store_fds){-1, -1};
-    }
-    if (error)
-        gn_log(GN_LOG_WARN, "there is no content store: %s", strerror(-error));
-}
-
 static int open_all(struct gn_front *front)
 {
     const struct gn_server_config *config = front->config;
@@ -281,7 +256,7 @@ static int open_all(struct gn_front *front)
                strerror(fell_back));
     if ((error = open_signals(front)))
         return error;
-    open_store(front);
+    gn_front_open_store(front);
     for (unsigned i = 0; i < config->listen_count; i++)
         if ((error = listen_at(front, config->listen[i])))
             return error;
@@ -314,10 +289,9 @@ int gn_front_run(const struct gn_server_config *config)
     gn_spares_end(&front);
     if (front.signals.fd >= 0)
         close(front.signals.fd);
-    if (front.store_view)
-        gn_store_close(front.store_view);
     if (front.loop)
         gn_loop_close(front.loop);
+    gn_front_close_store(&front, front.stopping ? front.stop_at_ms : 0);
     if (!status)
         gn_log(GN_LOG_INFO, "ended");
     return status;

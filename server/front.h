@@ -82,6 +82,8 @@ struct gn_front {
     int64_t started_ms;
     struct gn_store_fds store; // the content store; -1: none
     struct gn_store *store_view; // for its counts, or NULL
+    struct gn_child saver;       // writes it to disk; pid 0: none
+    int64_t saver_again_ms;      // when it may be started
     bool stopping;
     int64_t stop_at_ms; // when sessions that are left are killed
     struct gn_control_socket *control;
@@ -95,8 +97,6 @@ int gn_front_run(const struct gn_server_config *config);
 // front.c, for front_hello.c
 void gn_front_pause(struct gn_front *front, int64_t until_ms);
 const char *gn_front_name_peer(int fd, char *peer, size_t peer_bytes);
-// Whose content a session's is: of the Unix user, of who knows the token, or of the address, in this order.
-void gn_front_name_tenant(const struct gn_front *front, const struct gn_hello *hello, const char *peer, char tenant[GN_TENANT_BYTES]);
 
 // front_hello.c
 void gn_half_open_new(struct gn_front *front, int fd);
@@ -108,6 +108,15 @@ int64_t gn_half_open_deadline(const struct gn_front *front); // INT64_MAX: none
 // Tells a client why it is refused; the descriptor stays the caller's.
 void gn_front_refuse(struct gn_front *front, int fd, const char *peer, const char *program, int32_t status,
                      const char *reason);
+
+// front_store.c
+void gn_front_open_store(struct gn_front *front);
+void gn_front_close_store(struct gn_front *front, int64_t until_ms);
+void gn_front_start_saver(struct gn_front *front, int64_t now_ms); // where there is to be one and there is none
+int64_t gn_front_saver_deadline(const struct gn_front *front);
+bool gn_front_saver_ended(struct gn_front *front, pid_t pid, int status); // whether it was that
+// Whose content a session's is: of the Unix user, of who knows the token, or of the address, in this order.
+void gn_front_name_tenant(const struct gn_front *front, const struct gn_hello *hello, const char *peer, char tenant[GN_TENANT_BYTES]);
 
 // front_session.c
 // Takes the connection over. 0 or -errno: then it is still the caller's.

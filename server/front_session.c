@@ -89,6 +89,7 @@ int gn_served_new(struct gn_front *front, int fd, const struct gn_hello *hello, 
     s->start.hello = *hello;
     s->start.contents = (struct gn_contents_start){.on = front->store.index >= 0, .promised_bytes = front->config->store.promised_bytes};
     gn_front_name_tenant(front, hello, peer, s->start.contents.tenant);
+    snprintf(s->start.contents.directory, sizeof s->start.contents.directory, "%s", front->config->store.directory);
     memset(s->start.hello.token, 0, sizeof s->start.hello.token); // nobody needs it any more
     s->start.limits = front->config->limits;
     s->start.session = front->last_session + 1;
@@ -200,6 +201,8 @@ static bool start_again(struct gn_served *s)
 
 static void child_ended(struct gn_front *front, pid_t pid, int status)
 {
+    if (gn_front_saver_ended(front, pid, status))
+        return;
     for (struct gn_served **at = &front->sessions; *at; at = &(*at)->next)
         if ((*at)->child.pid == pid) {
             struct gn_served *s = *at;

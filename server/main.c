@@ -162,6 +162,8 @@ int main(int argc, char **argv)
     struct options o = {0};
     if (gn_spawn_is_worker(argc, argv))
         return gn_spawn_worker_entry(argv);
+    if (gn_spawn_is_saver(argc, argv))
+        return gn_spawn_saver_entry(argv);
     if (parse(&o, argc, argv))
         return 2;
     if (o.help || o.version) {

@@ -17,6 +17,7 @@
 #include "remoting/pass.h"
 #include "server/driver.h"
 #include "server/prepare.h"
+#include "server/store_saver.h"
 
 enum {
     WORKER_FD = 3,               // where a worker finds its end of the pair
@@ -37,16 +38,13 @@ static int pass_store(posix_spawn_file_actions_t *actions, const struct gn_store
     return error ? error : posix_spawn_file_actions_adddup2(actions, store->data, STORE_DATA_FD);
 }
 
-int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct gn_store_fds *store)
+// This program again, with one end of a socket pair.
+static int start_process(struct gn_child *child, char *const argv[], const struct gn_store_fds *store)
 {
     int pair[2], error;
-    char number[16], level[16];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    snprintf(number, sizeof number, "%d", WORKER_FD);
-    snprintf(level, sizeof level, "%d", (int)gn_log_level());
-    char *argv[] = {"genie-srv", "--worker", number, level, (char *)(uintptr_t)driver, init ? "init" : NULL, NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
     sigemptyset(&none);
@@ -76,6 +74,24 @@ int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct
     if (error)
         close(pair[0]);
     return -error;
+}
+
+int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct gn_store_fds *store)
+{
+    char number[16], level[16];
+    snprintf(number, sizeof number, "%d", WORKER_FD);
+    snprintf(level, sizeof level, "%d", (int)gn_log_level());
+    char *argv[] = {"genie-srv", "--worker", number, level, (char *)(uintptr_t)driver, init ? "init" : NULL, NULL};
+    return start_process(child, argv, store);
+}
+
+int gn_spawn_saver(struct gn_child *child, const struct gn_store_fds *store, const char *directory, uint64_t most_bytes)
+{
+    char level[16], most[32];
+    snprintf(level, sizeof level, "%d", (int)gn_log_level());
+    snprintf(most, sizeof most, "%llu", (unsigned long long)most_bytes);
+    char *argv[] = {"genie-srv", "--store", level, (char *)(uintptr_t)directory, most, NULL};
+    return start_process(child, argv, store);
 }
 
 static int send_both(int to, int client_fd, int page_fd)
@@ -153,7 +169,7 @@ static int receive_both(int from, int fds[2])
 // cut a session off, and when the front door dies, however it does, its workers die with it.
 static void settle(void)
 {
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -170,6 +186,25 @@ static int read_arguments(char **argv, const char **driver)
     gn_log_setup((enum gn_log_level)level, 0);
     *driver = argv[4];
     return (int)fd;
+}
+
+bool gn_spawn_is_saver(int argc, char **argv) { return argc == 5 && !strcmp(argv[1], "--store"); }
+
+int gn_spawn_saver_entry(char **argv)
+{
+    char *end;
+    long level = strtol(argv[2], &end, 10);
+    const struct gn_saver_start start = {
+        .front_fd = WORKER_FD, .fds = {STORE_INDEX_FD, STORE_DATA_FD}, .directory = argv[3], .most_bytes = strtoull(argv[4], NULL, 10)};
+    if (*end || level < 0 || level >= GN_LOG_LEVELS || fcntl(STORE_DATA_FD, F_GETFD) < 0) {
+        fprintf(stderr, "genie-srv: --store is for genie-srv itself\n");
+        return GN_EXIT_START;
+    }
+    gn_log_setup((enum gn_log_level)level, 0);
+    settle();
+    prctl(PR_SET_PDEATHSIG, 0); // it has something to finish when the front door is gone
+    prctl(PR_SET_NAME, "genie-store");
+    return gn_saver_main(&start);
 }
 
 bool gn_spawn_is_worker(int argc, char **argv)

@@ -66,6 +66,8 @@ int gn_worker_main(const struct gn_worker_start *start);
 
 // --- the worker's side: the process was started by gn_spawn; waits for a session and serves it; returns the
 // exit status.
+bool gn_spawn_is_saver(int argc, char **argv); // likewise the process of gn_spawn_saver
+int gn_spawn_saver_entry(char **argv);
 bool gn_spawn_is_worker(int argc, char **argv);
 int gn_spawn_worker_entry(char **argv);
 
@@ -78,6 +80,8 @@ struct gn_child { // a worker's process
 
 // Starts a process, which gets the content store's descriptors and initialises the driver at once if `init`. 0 or -errno; *child is valid on 0.
 int gn_spawn(struct gn_child *child, const char *driver, bool init, const struct gn_store_fds *store);
+// Starts the process that writes the content store to disk (server/store_saver.h); it ends when front_fd is closed. 0 or -errno.
+int gn_spawn_saver(struct gn_child *child, const struct gn_store_fds *store, const char *directory, uint64_t most_bytes);
 // Gives it a session. 0 or -errno: then the process is of no use.
 int gn_spawn_give(struct gn_child *child, const struct gn_session_start *start, int client_fd);
 // Gives it a lane of its session, or a fetch channel. 0 or -errno; the descriptor stays the caller's too.

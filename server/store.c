@@ -356,6 +356,7 @@ int gn_store_begin(struct gn_store *s, struct gn_tenant tenant, const struct gn_
         struct store_slot *p = &s->index->slots[slot];
         p->tenant = tenant;
         p->content = *content;
+        p->saved = false;
         p->state = STORE_FILLING;
         result = (int)slot;
     }
@@ -373,6 +374,7 @@ int gn_store_finish(struct gn_store *s, int slot, bool whole)
     if (whole && other == STORE_NONE) {
         store_file(s, (uint32_t)slot);
         count(&s->index->counts.stored, 1);
+        atomic_fetch_add_explicit(&s->index->filed, 1, memory_order_relaxed);
     } else {
         result = whole && hold(s, other) ? (int)other : -ENOENT;
         let_go(s, (uint32_t)slot);
@@ -425,3 +427,59 @@ bool gn_store_check(struct gn_store *s, int slot, const struct gn_content *conte
     }
     return false;
 }
+
+// --- for what is on disk too
+
+const char *gn_store_tenant_name(const struct gn_store *s, struct gn_tenant tenant)
+{
+    uint32_t n = atomic_load_explicit(&s->index->tenant_count, memory_order_acquire);
+    for (uint32_t i = 0; i < n && i < STORE_TENANTS_MAX; i++)
+        if (s->index->tenants[i].id.low == tenant.low && s->index->tenants[i].id.high == tenant.high)
+            return s->index->tenants[i].name;
+    return NULL;
+}
+
+int gn_store_register(struct gn_store *s, struct gn_tenant tenant, const char *name)
+{
+    struct store_index *x = s->index;
+    int result = -ENOSPC;
+    if (!store_lock(s))
+        return result;
+    uint32_t n = atomic_load_explicit(&x->tenant_count, memory_order_relaxed);
+    if (gn_store_tenant_name(s, tenant)) {
+        result = 0;
+    } else if (n < STORE_TENANTS_MAX && strlen(name) < GN_TENANT_BYTES) {
+        x->tenants[n].id = tenant;
+        strcpy(x->tenants[n].name, name);
+        atomic_store_explicit(&x->tenant_count, n + 1, memory_order_release);
+        result = 0;
+    }
+    store_unlock(s);
+    return result;
+}
+
+int gn_store_unsaved(struct gn_store *s, uint32_t *from, struct gn_content *content, const char **tenant)
+{
+    int result = -ENOENT;
+    if (!store_lock(s))
+        return result;
+    for (; result < 0 && *from < s->index->slot_count; ++*from) {
+        const struct store_slot *p = &s->index->slots[*from];
+        if (p->state != STORE_READY || p->saved || !(*tenant = gn_store_tenant_name(s, p->tenant)) || !hold(s, *from))
+            continue;
+        *content = p->content;
+        result = (int)*from;
+    }
+    store_unlock(s);
+    return result;
+}
+
+void gn_store_saved(struct gn_store *s, int slot)
+{
+    if (!store_lock(s))
+        return;
+    s->index->slots[slot].saved = true; // held, so it is still what was saved
+    store_unlock(s);
+}
+
+uint32_t gn_store_filed(const struct gn_store *s) { return atomic_load_explicit(&s->index->filed, memory_order_relaxed); }

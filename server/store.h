@@ -15,6 +15,8 @@
 
 #include "core/content.h"
 
+enum { GN_TENANT_BYTES = 96 }; // of a tenant's name
+
 struct gn_store; // this process's view
 
 struct gn_tenant {
@@ -25,11 +27,12 @@ struct gn_store_fds {
     int index, data; // -1: there is no store
 };
 
-struct gn_store_counts { // of the whole server, since it was started; of `pages` and `chunks`: now
-    _Atomic uint64_t pages, chunks;
+struct gn_store_counts { // of the whole server, since it was started; of `pages`, `chunks` and what is on disk: now
+    _Atomic uint64_t pages, chunks, disk_files, disk_bytes;
     _Atomic uint64_t asked, known;            // contents that were offered, and of these the ones that were there
     _Atomic uint64_t stored, evicted, spoilt; // spoilt: did not have the digest that it was filed under
     _Atomic uint64_t refused;                 // found no room: everything else was held
+    _Atomic uint64_t disk_loaded, disk_dropped, disk_failures; // files read; files that were not what they should be; what the disk refused
 };
 
 // The front door's: makes an empty store for so many bytes. 0 or -errno.
@@ -53,5 +56,15 @@ int gn_store_read(struct gn_store *store, int slot, void *to, uint64_t size_byte
 // Reads the whole slot into `room` and compares its digest. False: it is not what it should be, and is gone from the store; it is held still.
 bool gn_store_check(struct gn_store *store, int slot, const struct gn_content *content, void *room);
 void gn_store_let_go(struct gn_store *store, int slot);
+
+// --- for what is on disk too
+
+// The tenant's name, for whoever writes its content. 0 or -ENOSPC: there are too many, and nothing of this one's is written.
+int gn_store_register(struct gn_store *store, struct gn_tenant tenant, const char *name);
+const char *gn_store_tenant_name(const struct gn_store *store, struct gn_tenant tenant); // NULL: not registered
+// The next slot, held, from *from on, that has not been saved and whose tenant is registered; or -ENOENT.
+int gn_store_unsaved(struct gn_store *store, uint32_t *from, struct gn_content *content, const char **tenant);
+void gn_store_saved(struct gn_store *store, int slot); // one that is held
+uint32_t gn_store_filed(const struct gn_store *store); // counts contents that came in; another value: perhaps there is something to save
 
 #endif

@@ -13,6 +13,7 @@ enum {
     STORE_CHUNK_BYTES = 64 << 10, // the mean that slots are reckoned with: the index takes a thousandth of the memory
     STORE_SLOTS_MIN = 256,
     STORE_SLOTS_MAX = 4 << 20, // 256 GiB of such chunks, 4 TiB of whole ones
+    STORE_TENANTS_MAX = 1024,  // whose content is written to disk: users of one machine
 };
 #define STORE_NONE UINT32_MAX
 
@@ -29,6 +30,12 @@ struct store_slot {
     uint32_t state, pages;
     uint32_t chained;      // the next in its chain; of a free slot: the next free one
     uint32_t newer, older; // in the order of use
+    uint32_t saved;        // it is on disk
+};
+
+struct store_tenant {
+    struct gn_tenant id;
+    char name[GN_TENANT_BYTES];
 };
 
 struct store_index {
@@ -38,6 +45,9 @@ struct store_index {
     uint64_t uses;
     uint32_t free, newest, oldest;
     struct gn_store_counts counts;
+    _Atomic uint32_t filed;        // of all contents that came in
+    _Atomic uint32_t tenant_count; // written after the entry, which never changes
+    struct store_tenant tenants[STORE_TENANTS_MAX];
     struct store_slot slots[]; // then bucket_count uint32_t: the first of each chain
 };
 
