@@ -21,7 +21,8 @@ struct channel {
     uint8_t buffer[GN_FETCH_BYTES_MAX];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the next two
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards what follows
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 static unsigned threads;
 static int latest = -1; // descriptor of the channel that serves
 
@@ -62,7 +63,7 @@ static void *serve(void *arg)
 {
     struct channel *ch = arg;
     uint64_t said = GN_FETCH_MAGIC;
-    int error = gn_lane_write(ch->fd, &said, sizeof said, NULL, 0);
+    int error = gn_lane_write(ch->fd, &said, sizeof said, ch->buffer, 0);
     for (uint32_t number = 0; !error; number++)
         error = answer(ch, number);
     pthread_mutex_lock(&lock);
@@ -71,9 +72,18 @@ static void *serve(void *arg)
         latest = -1;
     shutdown(ch->fd, SHUT_RDWR); // the front door may still hold a descriptor of it
     close(ch->fd);
-    pthread_mutex_unlock(&lock);
     free(ch);
+    pthread_cond_broadcast(&ended);
+    pthread_mutex_unlock(&lock);
     return NULL;
+}
+
+void gn_fetches_wait(void)
+{
+    pthread_mutex_lock(&lock);
+    while (threads)
+        pthread_cond_wait(&ended, &lock);
+    pthread_mutex_unlock(&lock);
 }
 
 void gn_fetches_join(struct gn_worker *w, int fd)

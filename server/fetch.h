@@ -12,4 +12,6 @@ enum { GN_FETCH_THREADS_MAX = 4 }; // at once: one serves, those before it may s
 
 void gn_fetches_join(struct gn_worker *w, int fd); // the descriptor is the channel's
 
+void gn_fetches_wait(void); // until every channel that has been closed is no more; for tests: a worker ends with its process
+
 #endif

@@ -541,7 +541,7 @@ static CUresult wait_value(CUstream stream, CUdeviceptr address, cuuint32_t valu
     bool gate = false;
     (void)flags;
     for (unsigned i = 0; i < PINNED; i++)
-        gate |= at >= pinned[i].at && at < pinned[i].at + pinned[i].bytes;
+        gate |= pinned[i].bytes && at >= pinned[i].at && at < pinned[i].at + pinned[i].bytes;
     if (!gate && !(at = place(address, 4, 4, 1)))
         return CUDA_ERROR_INVALID_VALUE;
     if ((uintptr_t)at % 4)

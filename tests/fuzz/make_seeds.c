@@ -10,6 +10,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "remoting/fetch.h"
 #include "remoting/hello.h"
 #include "remoting/lane.h"
 
@@ -312,10 +313,53 @@ static void commands(void)
     COMMAND(memory_range, .attempt = 1, .want_bytes = 40 << 20);
     COMMAND(memory_map, .address = range, .size_bytes = granule); // the first range is no more
     keep("commands", "memory_elsewhere");
+    // Kept copies: filled and spilled in two streams, one of which waits; closed; a context that takes one along.
+    const uint64_t kept = 0x109000005, second = 0x106000006;
+    begin("\1", 1);
+    COMMAND(stream_create, .stream = second);
+    COMMAND(kept_open, .kept = kept, .size_bytes = 8192);
+    COMMAND(kept_fill, .stream = stream, .kept = kept, .address = base, .size_bytes = 8192);
+    COMMAND(host_function, .stream = stream, .token = token);
+    COMMAND(kept_spill, .stream = stream, .kept = kept, .address = base + 8192, .size_bytes = 8192);
+    COMMAND(kept_fill, .stream = second, .kept = kept, .address = base, .size_bytes = 8192);
+    COMMAND(kept_fill, .stream = second, .kept = kept, .offset_bytes = 512, .address = base, .size_bytes = 512);
+    control(GN_CONTROL_HOST_DONE, &token, 1, 0);
+    COMMAND(kept_spill, .stream = stream, .kept = kept, .offset_bytes = 1, .address = base + 8192, .size_bytes = 8191);
+    COMMAND(memory_alloc, .size_bytes = 460 << 10); // it leaves the device
+    COMMAND(memory_info, 0);
+    COMMAND(kept_spill, .stream = second, .kept = kept, .address = base, .size_bytes = 8192);
+    COMMAND(kept_close, .kept = kept);
+    COMMAND(kept_open, .kept = 0x109000008, .size_bytes = 100);
+    COMMAND(kept_fill, .stream = second, .kept = 0x109000008, .address = base, .size_bytes = 100);
+    COMMAND(primary_release, .context = 0x101000000);
+    keep("commands", "kept");
+    bytes[0] = 17; // in host memory
+    keep("commands", "kept_host");
     begin("\5\1\2\3", 4); // by choice
     for (uint8_t i = 0; i < 250; i++)
         memcpy(gn_cursor_take(&c, 1), &i, 1);
     keep("commands", "chosen");
+}
+
+// --- the fetch channel, of the copies that tests/fuzz/fuzz_fetch.c keeps
+
+static void fetches(void)
+{
+    static const uint8_t data[4096];
+    const struct gn_fetch_request asks[] = {{.kept = 0x109000002, .size_bytes = 8192, .fills = 1},
+                                            {.kept = 0x109000003, .offset_bytes = 4096, .size_bytes = 3, .fills = 1, .number = 1},
+                                            {.kept = 0x109000003, .offset_bytes = 4096, .size_bytes = 4, .fills = 1, .number = 2},
+                                            {.kept = 0x109000002, .size_bytes = 1, .fills = 2, .number = 3}};
+    const struct gn_fetch_answer answers[] = {{.size_bytes = 4096}, {.number = 1, .size_bytes = 3}, {.number = 2, .code = 400}};
+    begin("", 1);
+    gn_put_bytes(&c, asks, sizeof asks);
+    keep("fetch", "requests");
+    begin("\1", 1);
+    for (int i = 0; i < 3; i++) {
+        gn_put_bytes(&c, &answers[i], sizeof answers[i]);
+        gn_put_bytes(&c, data, answers[i].size_bytes);
+    }
+    keep("fetch", "answers");
 }
 
 int main(void)
@@ -324,6 +368,7 @@ int main(void)
     hellos();
     messages();
     lanes();
+    fetches();
     commands();
     return 0;
 }
