@@ -246,6 +246,58 @@ static void contexts_end(void)
     }
 }
 
+// Blocks until there is no memory left; frees them again.
+static unsigned take_all(void)
+{
+    enum { BLOCK = 1 << 20, BLOCKS = 256 };
+    static CUdeviceptr blocks[BLOCKS];
+    unsigned n = 0;
+    CUresult r = CUDA_SUCCESS;
+    while (n < BLOCKS && !(r = cuMemAlloc(&blocks[n], BLOCK)))
+        n++;
+    EXPECT(r == CUDA_ERROR_OUT_OF_MEMORY);
+    for (unsigned i = 0; i < n; i++) {
+        CU(cuMemsetD8(blocks[i], 0xff, BLOCK));
+        CU(cuMemFree(blocks[i]));
+    }
+    return n;
+}
+
+// A device that is all the program's: what is kept there makes room, and is right afterwards.
+static void a_full_device(void)
+{
+    enum { COPIES = 4 };
+    struct bridge_kept *k[COPIES];
+    size_t before, after, total;
+    CUdeviceptr a = e2e_alloc(BYTES);
+    unsigned blocks = take_all();
+    EXPECT(blocks > 30);
+    EXPECT(take_all() == blocks);
+    CU(cuMemGetInfo(&before, &total));
+    for (unsigned i = 0; i < COPIES; i++) {
+        k[i] = opened(BYTES);
+        EXPECT(bridge_on_device(k[i]));
+        e2e_pattern(pattern, BYTES, i);
+        CU(cuMemcpyHtoD(a, pattern, BYTES));
+        EXPECT(!bridge_fill(k[i], NULL, 0, a, BYTES));
+    }
+    CU(cuMemGetInfo(&after, &total));
+    EXPECT(before == after);
+    EXPECT(take_all() == blocks);
+    for (unsigned i = 0; i < COPIES; i++) {
+        EXPECT(!bridge_fetch(k[i], 0, got, BYTES));
+        EXPECT(e2e_is_pattern(got, BYTES, i));
+        EXPECT(!bridge_spill(k[i], NULL, 0, a, BYTES));
+        CU(cuMemcpyDtoH(got, a, BYTES));
+        EXPECT(e2e_is_pattern(got, BYTES, i));
+    }
+    CU(cuMemGetInfo(&after, &total));
+    EXPECT(before == after);
+    for (unsigned i = 0; i < COPIES; i++)
+        bridge_close(k[i]);
+    CU(cuMemFree(a));
+}
+
 int main(int argc, char **argv)
 {
     e2e_open(0);
@@ -253,6 +305,11 @@ int main(int argc, char **argv)
     add = e2e_kernel("add");
     pattern = malloc(BYTES);
     got = malloc(BYTES);
+    if (argc > 1 && !strcmp(argv[1], "full")) {
+        EXPECT(!bridge_channel());
+        a_full_device();
+        return e2e_finish();
+    }
     bool on_device = argc < 2 || strcmp(argv[1], "host");
     EXPECT(bridge_possible());
     EXPECT(!bridge_channel());

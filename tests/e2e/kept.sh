@@ -18,4 +18,15 @@ config 'device = 0'
 serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
 check "kept in host memory" kept host
 stop_server "$server_pid"
+config 'device = 25'
+export GENIE_MOCK=mem=96M
+serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
+check "a device that is all the program's" kept full
+GENIE_OPT=-alloc check "with every allocation asked for" kept full
+stop_server "$server_pid"
+unset GENIE_MOCK
+printf '[server]\nlog = "warn"\n[limits]\nmemory = "64MiB"\n' >"$lib_scratch/server.toml"
+serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
+check "a session's limit that is all the program's" kept full
+stop_server "$server_pid"
 tap_end
