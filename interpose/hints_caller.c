@@ -2,6 +2,7 @@
 // Whose code called: the nearest frame of the stack that is neither Genie's nor the CUDA runtime's.
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,9 +23,12 @@ void gn_hint_caller(char *name, size_t name_bytes)
     int count = backtrace(frames, FRAMES_MAX);
     dladdr(__extension__(const void *) gn_hint_caller, &own);
     name[0] = 0;
+    bool within = false; // the first frames may be those of whoever stands in for backtrace
     for (int i = 0; i < count; i++) {
         // A return address may be the first byte behind its function.
-        if (!dladdr((char *)frames[i] - 1, &info) || info.dli_fbase == own.dli_fbase)
+        bool known = dladdr((char *)frames[i] - 1, &info), ours = known && info.dli_fbase == own.dli_fbase;
+        within |= ours;
+        if (!known || ours || !within)
             continue;
         const char *base = base_name(info.dli_fname);
         if (strncmp(base, "libcuda.so", 10) && strncmp(base, "libcudart.so", 12)) {

@@ -4,8 +4,8 @@
 // A set of rules is a word. What an allocation itself tells (size, order, caller) is settled when it is made; who writes to it first and which
 // kernels get it comes later. A rule applies when every word has its bit, and the lowest bit wins.
 //
-// A launch looks only at the arguments that some rule names. Each remembers the pointer that it saw last: while that stays, and no new
-// allocation could need it, there is nothing to look up.
+// A launch looks only at the arguments that some rule names. Each remembers the allocation that it saw last: while pointers lie in that, and
+// no new allocation could need it, there is nothing to look up.
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +28,9 @@ struct argument { // of a kernel, that some rule names
     uint64_t rules;
     uint32_t offset_bytes, number;
     struct gn_hint_kernel *kernel; // NULL: there are too many to report on
-    // The pointer that was looked up last, mixed with the generation: one word, so that threads never see half of a pair. An equal word of
-    // another pair only means that a meaning comes later.
-    _Atomic uint64_t seen;
+    // The allocation that was looked up last: its start, mixed with the generation, and its size. Threads that launch the same kernel may leave
+    // the start of one with the size of another: then a meaning comes later than it might.
+    _Atomic uint64_t seen, seen_bytes;
 };
 
 struct gn_function_hints {
@@ -250,14 +250,22 @@ void gn_hints_function_freed(struct gn_function *function)
         free(h);
 }
 
+struct passed {
+    struct argument *argument;
+    uint64_t mixed;
+};
+
 static void note_argument(struct gn_memory *m, void *context)
 {
-    const struct argument *a = context;
+    const struct passed *p = context;
+    struct argument *a = p->argument;
     uint8_t writers = atomic_load_explicit(&m->hints.writers, memory_order_relaxed);
     if (!(writers & (COPIED | FIRST_KERNEL)))
         atomic_compare_exchange_strong_explicit(&m->hints.writers, &writers, FIRST_KERNEL, memory_order_relaxed, memory_order_relaxed);
     atomic_fetch_or_explicit(&m->hints.passed, a->rules, memory_order_relaxed);
     settle(m);
+    atomic_store_explicit(&a->seen, m->region.start + p->mixed, memory_order_relaxed);
+    atomic_store_explicit(&a->seen_bytes, m->region.size_bytes, memory_order_relaxed);
     if (!a->kernel || a->number >= GN_HINT_ARGUMENTS_MAX)
         return;
     uint16_t rule = atomic_load_explicit(&m->hints.rule, memory_order_relaxed);
@@ -282,9 +290,8 @@ void gn_hints_launch(struct gn_function *function, const void *params)
         struct argument *a = &h->arguments[i];
         uint64_t value;
         memcpy(&value, (const uint8_t *)params + a->offset_bytes, sizeof value);
-        if (__builtin_expect(atomic_load_explicit(&a->seen, memory_order_relaxed) == value + mixed, 1))
-            continue;
-        gn_memory_with(value, 1, note_argument, a);
-        atomic_store_explicit(&a->seen, value + mixed, memory_order_relaxed);
+        uint64_t offset = value + mixed - atomic_load_explicit(&a->seen, memory_order_relaxed);
+        if (__builtin_expect(offset >= atomic_load_explicit(&a->seen_bytes, memory_order_relaxed) && value, 0))
+            gn_memory_with(value, 1, note_argument, &(struct passed){a, mixed});
     }
 }

@@ -159,7 +159,7 @@ static void show_report(const json_t *root)
 
 struct explain {
     const char *hints, *shim;
-    char folder[64], shim_found[PATH_MAX], preload[2 * PATH_MAX], libraries[2 * PATH_MAX];
+    char folder[64], shim_found[PATH_MAX], libraries[PATH_MAX];
 };
 
 static int find_shim(struct explain *e)
@@ -186,13 +186,14 @@ static int find_shim(struct explain *e)
     return -1;
 }
 
-static void prepend(const char *variable, const char *value, char separator, char *room, size_t room_bytes)
+// Behind what the variable has: a sanitizer's runtime wants to be the first of LD_PRELOAD.
+static void append(const char *variable, const char *value)
 {
+    char all[2 * PATH_MAX];
     const char *before = getenv(variable);
-    char copy[PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", value);
-    snprintf(room, room_bytes, before && *before ? "%s%c%s" : "%s", copy, separator, before);
-    setenv(variable, room, 1);
+    int n = before && *before ? snprintf(all, sizeof all, "%s:%s", before, value) : snprintf(all, sizeof all, "%s", value);
+    if (n > 0 && n < (int)sizeof all)
+        setenv(variable, all, 1);
 }
 
 static int run_program(struct explain *e, char **argv)
@@ -206,9 +207,9 @@ static int run_program(struct explain *e, char **argv)
         setenv("GENIE_EXPLAIN", report, 1);
         if (e->hints)
             setenv("GENIE_HINTS", e->hints, 1);
-        prepend("LD_PRELOAD", e->shim, ':', e->preload, sizeof e->preload);
+        append("LD_PRELOAD", e->shim);
         if (*e->libraries)
-            prepend("LD_LIBRARY_PATH", e->libraries, ':', e->libraries, sizeof e->libraries);
+            append("LD_LIBRARY_PATH", e->libraries);
         execvp(argv[0], argv);
         fprintf(stderr, "genie-ctl: %s: %s\n", argv[0], strerror(errno));
         _exit(STATUS_NOT_RUN);
