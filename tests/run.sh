@@ -69,7 +69,7 @@ group_rules() {
 
 # Under the thread sanitizer what has threads; under the address sanitizer all but the cubin reader's, which tries every truncation (the fuzz
 # target of the same reader has that sanitizer too).
-threaded='connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
+threaded='hints_match|connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
 group_unit() {
     local v t
     for v in build build/asan build/tsan; do
