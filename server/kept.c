@@ -249,15 +249,24 @@ static uint64_t move_out(struct gn_worker *w, struct gn_kept *k)
     return freed;
 }
 
-// The copy on the device that was used longest ago, after `since`.
-static struct gn_kept *next_victim(struct gn_kepts *ks, CUdevice device, uint64_t since)
+static int by_use(const void *a, const void *b)
 {
-    struct gn_kept *best = NULL;
-    for (int i = 0; i < KEPT_BUCKETS; i++)
+    const struct gn_kept *x = *(struct gn_kept *const *)a, *y = *(struct gn_kept *const *)b;
+    return x->used_at < y->used_at ? -1 : x->used_at > y->used_at;
+}
+
+// The copies on the device, those used longest ago first: `*count` of them. NULL: no memory.
+static struct gn_kept **victims(struct gn_kepts *ks, CUdevice device, unsigned *count)
+{
+    struct gn_kept **list = malloc((ks->count + 1) * sizeof(struct gn_kept *));
+    *count = 0;
+    for (int i = 0; list && i < KEPT_BUCKETS; i++)
         for (struct gn_kept *k = ks->buckets[i]; k; k = k->next)
-            if (k->device == device && k->storage->device && k->used_at > since && (!best || k->used_at < best->used_at))
-                best = k;
-    return best;
+            if (k->device == device && k->storage->device)
+                list[(*count)++] = k;
+    if (list)
+        qsort(list, *count, sizeof(struct gn_kept *), by_use);
+    return list;
 }
 
 bool gn_kepts_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes)
@@ -266,11 +275,12 @@ bool gn_kepts_make_room(struct gn_worker *w, CUdevice device, uint64_t size_byte
     if (!ks || !gn_kepts_device_bytes(w, device))
         return false;
     CUcontext before = gn_context_in_use();
-    uint64_t freed = kept_reap(w), since = 0;
-    for (struct gn_kept *k; freed < size_bytes && (k = next_victim(ks, device, since));) {
-        since = k->used_at;
-        freed += move_out(w, k);
-    }
+    uint64_t freed = kept_reap(w);
+    unsigned count;
+    struct gn_kept **list = victims(ks, device, &count);
+    for (unsigned i = 0; i < count && freed < size_bytes; i++)
+        freed += move_out(w, list[i]);
+    free(list);
     if (before)
         gn_use_context(w, before);
     kept_count(w);

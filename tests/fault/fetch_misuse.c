@@ -19,6 +19,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice device);
 CUresult cuCtxSetCurrent(CUcontext c);
 CUresult cuCtxSynchronize(void);
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t size_bytes);
+CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t size_bytes);
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t size_bytes);
 
 enum { BYTES = 4 << 20, TIMEOUT_MS = 8000 };
@@ -227,13 +228,45 @@ static void forever(void) // of a copy whose name the other session, which has o
         ;
 }
 
-// What a fetch of a page takes, and of a megabyte: for people.
+// What fetches, fills and spills take: for people.
 static double now_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
+static CUresult fill_or_spill(size_t bytes, bool fills)
+{
+    struct gn_call c;
+    CUresult r = enter(&c);
+    r = r ? r : (fills ? gn_kept_fill(&c, &kept, 1, 0, device, bytes) : gn_kept_spill(&c, &kept, 1, 0, device, bytes));
+    return gn_leave(&c, r);
+}
+
+static void measure_copies(void)
+{
+    static const size_t sizes[] = {4096, 1 << 20, BYTES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int what = 0; what < 3; what++) { // copied as usual, filled, spilled; waited for each time
+            enum { TIMES = 300 };
+            double best = 1e12, sum = 0;
+            for (int k = 0; k < TIMES; k++) {
+                double began = now_us();
+                must(!(what ? fill_or_spill(sizes[i], what == 1) : cuMemcpyDtoH_v2(got, device, sizes[i])) && (!what || !cuCtxSynchronize()), "copy");
+                double took = now_us() - began;
+                best = took < best ? took : best;
+                sum += took;
+            }
+            printf("%s %zu bytes: mean %.1f us, least %.1f us\n", what == 2 ? "spill" : what ? "fill" : "copy to the host", sizes[i], sum / TIMES, best);
+        }
+    double began = now_us();
+    for (int k = 0; k < 20000; k++)
+        must(!fill_or_spill(4096, k & 1), "post");
+    double posted = now_us() - began;
+    must(!cuCtxSynchronize(), "copy");
+    printf("20000 fills and spills of a page: %.2f us each to post, %.2f us each until done\n", posted / 20000, (now_us() - began) / 20000);
+}
+
 static void measure(void)
 {
     static const size_t sizes[] = {4096, 65536, 262144, 1 << 20, BYTES};
@@ -249,6 +282,7 @@ static void measure(void)
         }
         printf("%zu bytes: mean %.1f us, least %.1f us\n", sizes[i], sum / TIMES, best);
     }
+    measure_copies();
 }
 
 static const struct {
