@@ -10,8 +10,17 @@
 #include "interpose/options.h"
 #include "interpose/shadow_parts.h"
 #include "interpose/stream.h"
+#include "interpose/writes.h"
 
-enum { RUNS = 64 };
+enum {
+    RUNS = 64,
+    PARTS = 8, // spans of one upload whose destination is remembered; a range is one as long as the program leaves it whole
+};
+
+struct part { // of a block that an upload has brought to the device, all of it
+    struct block *block;
+    uint64_t device, from, end; // pages; page 0 would lie at `device`
+};
 
 struct copy {
     struct gn_call *c;
@@ -20,6 +29,9 @@ struct copy {
     uint64_t first, pages;    // whole pages within
     bool async; // to the host: the call does not wait
     struct gn_meaning m;
+    struct gn_writes_mark before; // of an upload: what is known of its destination
+    struct part *parts;
+    unsigned part_count;
 };
 
 static struct copy copy_of(struct gn_call *c, uint64_t stream, uint64_t address, const void *host, uint64_t size_bytes, bool async, struct gn_meaning m)
@@ -66,6 +78,15 @@ static uint64_t next_turn(void)
 {
     static uint64_t turn;
     return ++turn;
+}
+
+// Where the device holds what the block has.
+static void equals(const struct part *p, uint64_t version)
+{
+    p->block->version = version;
+    p->block->device = p->device;
+    p->block->same_from = p->from;
+    p->block->same_end = p->end;
 }
 
 // --- to the host
@@ -175,6 +196,7 @@ static int read_kept(const struct copy *y, const char **why, CUresult *r)
         return -EAGAIN;
     b->busy++;
     b->turn = next_turn();
+    uint64_t version = gn_writes_version(y->c, y->stream, device_of(y, y->first), y->pages * GN_PAGE_BYTES);
     *r = gn_kept_fill(y->c, &b->kept, y->stream, at * GN_PAGE_BYTES, device_of(y, y->first), y->pages * GN_PAGE_BYTES);
     if (!*r && !y->async) {
         shadow_ops_give();
@@ -195,6 +217,7 @@ static int read_kept(const struct copy *y, const char **why, CUresult *r)
         give_up(b, is_new);
         return error;
     }
+    equals(&(struct part){b, device_of(y, y->first) - at * GN_PAGE_BYTES, at, at + y->pages}, version);
     SHADOW_COUNT(downloads_kept_bytes, y->pages * GN_PAGE_BYTES);
     gn_hints_saved(y->m, GN_SAVED_SHADOW_DOWN, y->pages * GN_PAGE_BYTES);
     return 0;
@@ -250,12 +273,23 @@ static CUresult send_dirty(const struct copy *y, const struct span *s, uint64_t 
     return r;
 }
 
+// Nothing may have written there since the device had the same.
+static bool is_there(const struct copy *y, const struct block *b, uint64_t at, uint64_t pages, uint64_t device)
+{
+    return b->version && b->version == y->before.version && b->device + at * GN_PAGE_BYTES == device && b->same_from <= at && at + pages <= b->same_end;
+}
+
 static CUresult spill(const struct copy *y, const struct span *s, uint64_t from, uint64_t end)
 {
     const struct block *b = s->block;
     uint64_t at = s->first + (from - s->start) / GN_PAGE_BYTES, pages = (end - from) / GN_PAGE_BYTES;
     if (from == end)
         return CUDA_SUCCESS;
+    if (is_there(y, b, at, pages, device_of(y, from))) {
+        SHADOW_COUNT(proven_bytes, end - from);
+        gn_hints_saved(y->m, GN_SAVED_PROVEN, end - from);
+        return CUDA_SUCCESS;
+    }
     CUresult r = gn_kept_spill(y->c, &b->kept, y->stream, at * GN_PAGE_BYTES, device_of(y, from), end - from);
     uint64_t away = atomic_load(&b->touched) ? gn_pages_count(b->states, at, at + pages, GN_PAGE_AWAY) : pages;
     SHADOW_COUNT(spilled_bytes, end - from);
@@ -297,20 +331,30 @@ static CUresult send_unwritten(const struct copy *y, const struct span *s, uint6
     return r ? r : spill(y, s, from, end);
 }
 
+static void remember(struct copy *y, const struct span *s, uint64_t from, uint64_t end)
+{
+    uint64_t at = s->first + (from - s->start) / GN_PAGE_BYTES;
+    if (y->part_count < PARTS)
+        y->parts[y->part_count++] = (struct part){s->block, device_of(y, from) - at * GN_PAGE_BYTES, at, at + (end - from) / GN_PAGE_BYTES};
+}
+
 // Whole pages [from, end) of the span.
-static CUresult send_tracked(const struct copy *y, const struct span *s, uint64_t from, uint64_t end)
+static CUresult send_tracked(struct copy *y, const struct span *s, uint64_t from, uint64_t end)
 {
     struct block *b = s->block;
     struct gn_written runs[RUNS];
     CUresult r = CUDA_SUCCESS;
     b->turn = next_turn();
+    remember(y, s, from, end);
     if (!atomic_load(&b->touched) && !atomic_load(&b->odd))
         return spill(y, s, from, end);
     while (!r && from < end) {
         uint64_t next = from;
         int n = scan(&next, end, runs);
-        if (n < 0 || next <= from) // not what was registered any more: an event will say so
+        if (n < 0 || next <= from) { // not what was registered any more: an event will say so
+            y->part_count = 0;
             return send_plain(y, from, end);
+        }
         for (int i = 0; !r && i < n; i++) {
             r = send_unwritten(y, s, from, runs[i].start);
             if (!r)
@@ -330,7 +374,7 @@ static bool any_lost(const struct span *s)
 }
 
 // From the second upload of a range on: protected first, then sent, then kept.
-static bool begin_source(const struct copy *y, const char **why, CUresult *r)
+static bool begin_source(struct copy *y, const char **why, CUresult *r)
 {
     struct manner *manner = shadow_manner(y->first, y->pages);
     struct gn_written runs[RUNS];
@@ -361,6 +405,7 @@ static bool begin_source(const struct copy *y, const char **why, CUresult *r)
     }
     atomic_store(&b->touched, true);
     struct span s = {y->first, y->pages, 0, b};
+    remember(y, &s, y->first, end);
     *r = send_plain(y, y->host, y->first);
     if (!*r)
         *r = send_dirty(y, &s, y->first, end);
@@ -369,7 +414,7 @@ static bool begin_source(const struct copy *y, const char **why, CUresult *r)
     return true;
 }
 
-static bool write_tracked(const struct copy *y, CUresult *r)
+static bool write_tracked(struct copy *y, CUresult *r)
 {
     struct span s;
     uint64_t at = y->host;
@@ -401,6 +446,19 @@ static bool write_tracked(const struct copy *y, CUresult *r)
     return any;
 }
 
+static bool write_whole(struct copy *y, const char **why, CUresult *r)
+{
+    struct part parts[PARTS];
+    y->parts = parts;
+    y->before = gn_writes_before(y->c, y->stream, y->address, y->end - y->host);
+    if (!(atomic_load(&gn_shadow_any) && write_tracked(y, r)) && !begin_source(y, why, r))
+        return false;
+    uint64_t version = *r ? 0 : gn_writes_after(y->c, y->stream, y->address, y->end - y->host, y->before);
+    for (unsigned i = 0; i < y->part_count; i++)
+        equals(&y->parts[i], version);
+    return true;
+}
+
 bool gn_shadow_write(struct gn_call *c, uint64_t stream, uint64_t address, const void *from, uint64_t size_bytes, struct gn_meaning m, CUresult *r)
 {
     struct copy y = copy_of(c, stream, address, from, size_bytes, false, m);
@@ -414,7 +472,7 @@ bool gn_shadow_write(struct gn_call *c, uint64_t stream, uint64_t address, const
     if (shadow_gated())
         why = "work that waits for this process is queued";
     else if (own_context(&y))
-        done = (atomic_load(&gn_shadow_any) && write_tracked(&y, r)) || begin_source(&y, &why, r);
+        done = write_whole(&y, &why, r);
     leave(cancel);
     if (!done && why && wanted)
         gn_hints_why(m, why);

@@ -44,7 +44,8 @@ struct block {
     struct gn_ahead ahead; // of the thread that serves faults
     uint64_t turn;         // of the last copy: the least is the one that is least recently used
     uint8_t evict;
-    uint64_t device, version; // version not 0: while gn_writes_version says so, device memory from `device` on equals the copy
+    uint64_t version; // not 0: while gn_writes_version says so, device memory equals pages [same_from, same_end); page 0 would lie at `device`
+    uint64_t device, same_from, same_end;
 };
 
 struct span {

@@ -45,15 +45,17 @@ else
         check "untouched: nothing travels${memory:+, $memory}" untouched
         one_page() { of one_page $memory && is shadow.downloads_kept_bytes $((10 * mib)) && is shadow.fetched_bytes $((10 * 16384)) && is shadow.faults 10; }
         check "one page read: 16 KiB a copy${memory:+, $memory}" one_page
-        one_byte() { of one_byte $memory && is shadow.dirty_bytes $((10 * 4096)) && is shadow.spilled_bytes $((20 * mib - 10 * 4096)) && below bytes_sent.payload $((14 * 4096)); }
+        one_byte() { GENIE_OPT=-proof of one_byte $memory && is shadow.dirty_bytes $((10 * 4096)) && is shadow.spilled_bytes $((20 * mib - 10 * 4096)) && below bytes_sent.payload $((14 * 4096)); }
         check "one byte written: its page travels once${memory:+, $memory}" one_byte
     done
     in_order() { of in_order && is shadow.fetched_bytes $mib && below shadow.faults 9; }
     check "read in order: few fetches" in_order
     all_read() { of all_read && is shadow.rested 17 && is shadow.downloads_kept_bytes $((3 * mib)); }
     check "all of it read: copied as usual for a while" all_read
-    again() { of again && is shadow.ranges 1 && is shadow.dirty_bytes $((mib + 4096)) && is shadow.spilled_bytes $((9 * mib - 4096)) && below bytes_sent.payload $((2 * mib + 20480)); }
+    again() { GENIE_OPT=-proof of again && is shadow.ranges 1 && is shadow.dirty_bytes $((mib + 4096)) && is shadow.spilled_bytes $((9 * mib - 4096)) && below bytes_sent.payload $((2 * mib + 20480)); }
     check "uploaded again: its second upload is the last that travels" again
+    proven() { of again && is shadow.spilled_bytes 0 && is shadow.proven_bytes $((9 * mib - 4096)) && of one_byte && is shadow.spilled_bytes $((10 * mib - 10 * 4096)) && is shadow.proven_bytes $((10 * mib)); }
+    check "what the device has is not even copied there" proven
     off() { GENIE_OPT=-shadow of untouched && is shadow.downloads_kept_bytes 0 && is shadow.fetched_bytes 0 &&
         GENIE_OPT=-unchanged of again && is shadow.spilled_bytes 0 && is shadow.ranges 0 && GENIE_OPT=-hints of untouched && is shadow.ranges 0; }
     check "switched off" off
