@@ -269,6 +269,8 @@ static CUresult send_dirty(const struct copy *y, const struct span *s, uint64_t 
         gn_pages_turn(s->block->states, p.first, p.first + p.pages, GN_PAGE_HERE, GN_PAGE_STALE);
         atomic_store(&s->block->odd, true);
     }
+    if (s->block->device + p.first * GN_PAGE_BYTES != device_of(y, from))
+        s->block->version = 0; // another place than this one does not hold what the copy has now, whether this upload is remembered or not
     SHADOW_COUNT(dirty_bytes, end - from);
     return r;
 }
