@@ -176,6 +176,13 @@ static void one_turn(struct decode *d, unsigned row, bool first)
 // --- runs beside the others: a weight that changed, and the logits of a whole prompt, of which one row is
 // read
 
+static bool same_results(const struct gn_llm_run *a, const struct gn_llm_run *b)
+{
+    const json_t *x = json_object_get(a->said, "prompt_logits"),
+                 *y = json_object_get(b->said, "prompt_logits");
+    return json_equal(gn_llm_tokens(a), gn_llm_tokens(b)) && ((!x && !y) || json_equal(x, y));
+}
+
 // The same run locally and with hints must say the same; what it brought is the latter's.
 static void beside(struct decode *d, unsigned local, unsigned full, const char *prompt, const char *option,
                    const char *value, const char *metric)
@@ -187,9 +194,7 @@ static void beside(struct decode *d, unsigned local, unsigned full, const char *
     else
         b = (struct gn_llm_run){0};
     struct gn_series *s = series(d, full, metric, "B");
-    if (!why &&
-        (!json_equal(gn_llm_tokens(&a), gn_llm_tokens(&b)) ||
-         !json_equal(json_object_get(a.said, "prompt_logits"), json_object_get(b.said, "prompt_logits"))))
+    if (!why && !same_results(&a, &b))
         why = "its results are not those of the local run";
     if (!why && b.counted)
         gn_series_add(s, strcmp(metric, "logits_down") ? b.payload_up : b.payload_down);
@@ -283,8 +288,6 @@ int gn_bench_decode(struct gn_bench *b)
         b->baseline_count = sizeof rows / sizeof *rows;
         memcpy(b->baselines, rows, sizeof rows);
     }
-    if (!b->rounds_given)
-        b->rounds = 3;
     int status = gn_bench_networks(b, run_network);
     gn_decode_print(&b->results, stdout);
     if (b->targets)
