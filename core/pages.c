@@ -19,19 +19,37 @@ uint64_t gn_pages_turn(gn_page_state *states, uint64_t from, uint64_t to, enum g
     return turned;
 }
 
+// Eight pages from `from` on that are all alike, and lie so that they can be read at once: what they are, or -1. Most are: 500 MB are 122,000 pages, which are looked at at each copy.
+static int eight_alike(const gn_page_state *states, uint64_t from, uint64_t to)
+{
+    typedef uint64_t __attribute__((may_alias)) word;
+    if (to - from < 8 || (uintptr_t)&states[from] % 8)
+        return -1;
+    uint64_t eight = __atomic_load_n((const word *)(const void *)&states[from], __ATOMIC_RELAXED), one = eight & 0xff;
+    return eight == one * 0x0101010101010101u ? (int)one : -1;
+}
+
 uint64_t gn_pages_count(const gn_page_state *states, uint64_t from, uint64_t to, enum gn_page page)
 {
     uint64_t count = 0;
-    for (uint64_t i = from; i < to; i++)
-        count += gn_page_get(&states[i]) == page;
+    while (from < to) {
+        int alike = eight_alike(states, from, to);
+        unsigned step = alike < 0 ? 1 : 8;
+        count += (alike < 0 ? gn_page_get(&states[from]) : (enum gn_page)alike) == page ? step : 0;
+        from += step;
+    }
     return count;
 }
 
 uint64_t gn_pages_find(const gn_page_state *states, uint64_t from, uint64_t to, unsigned set)
 {
-    while (from < to && !(set >> gn_page_get(&states[from]) & 1))
-        from++;
-    return from;
+    while (from < to) {
+        int alike = eight_alike(states, from, to);
+        if (set >> (alike < 0 ? (int)gn_page_get(&states[from]) : alike) & 1)
+            return from;
+        from += alike < 0 ? 1 : 8;
+    }
+    return to;
 }
 
 uint64_t gn_ahead_read(struct gn_ahead *ahead, uint64_t page, uint64_t most)

@@ -109,9 +109,33 @@ static void test_worth_rests_longer_each_time(void **state)
     assert_int_equal(rest_of(&worth), GN_WORTH_REST_MIN - 1);
 }
 
+// Eight at a time or one by one: the same answers, whatever begins and ends where.
+static void words_are_no_other_than_bytes(void **state)
+{
+    (void)state;
+    enum { PAGES = 64 };
+    static _Alignas(8) gn_page_state shown[PAGES];
+    for (unsigned round = 0; round < 200; round++) {
+        for (unsigned i = 0; i < PAGES; i++) // runs of equal pages, of lengths around eight
+            atomic_store(&shown[i], (uint8_t)(i && (i * 7 + round) % 11 ? atomic_load(&shown[i - 1]) : (i + round) % GN_PAGES));
+        for (unsigned from = 0; from <= PAGES; from += 3)
+            for (unsigned to = from; to <= PAGES; to += 5)
+                for (unsigned set = 0; set < 1u << GN_PAGES; set++) {
+                    unsigned first = from, count = 0;
+                    while (first < to && !(set >> gn_page_get(&shown[first]) & 1))
+                        first++;
+                    for (unsigned i = from; i < to; i++)
+                        count += gn_page_get(&shown[i]) == set % GN_PAGES;
+                    assert_int_equal(gn_pages_find(shown, from, to, set), first);
+                    assert_int_equal(gn_pages_count(shown, from, to, (enum gn_page)(set % GN_PAGES)), count);
+                }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_no_other_than_bytes),
         cmocka_unit_test(test_set_find_count),   cmocka_unit_test(test_turn),
         cmocka_unit_test(test_ahead_grows_in_order), cmocka_unit_test(test_ahead_elsewhere),
         cmocka_unit_test(test_worth_while_little_is_fetched), cmocka_unit_test(test_worth_rests_longer_each_time),
