@@ -151,6 +151,16 @@ static void show_session(const json_t *s)
            json_is_true(json_object_get(s, "client_gone")) ? "  client gone" : "");
 }
 
+// What the server keeps of a session's host memory, where it keeps anything.
+static void show_kept(const json_t *s)
+{
+    char device[32], host[32], moved[32], fetched[32];
+    if (number_of(s, "kept") || number_of(s, "fetched_bytes"))
+        printf("%7s  kept: %lld copies, %s on devices, %s in host memory; %s moved there, %s fetched\n", "", number_of(s, "kept"),
+               bytes_of(s, "kept_device_bytes", device, sizeof device), bytes_of(s, "kept_host_bytes", host, sizeof host),
+               bytes_of(s, "kept_moved_bytes", moved, sizeof moved), bytes_of(s, "fetched_bytes", fetched, sizeof fetched));
+}
+
 static void show_store(const json_t *s)
 {
     char used[32], most[32], disk[32];
@@ -184,7 +194,11 @@ static int show_status(const json_t *root)
         printf("\n%7s  %-24s %-16s %-13s %10s %8s %10s %10s %11s %11s %11s %11s %11s %8s\n", "session",
                "program/pid", "peer", "transport", "age", "worker", "commands", "launches", "in", "out", "payload in",
                "payload out", "memory", "handles");
-    json_array_foreach(sessions, i, value) show_session(value);
+    json_array_foreach(sessions, i, value)
+    {
+        show_session(value);
+        show_kept(value);
+    }
     return 0;
 }
 

@@ -23,12 +23,12 @@ GENIE_OPT=-all check "-all: the plain socket" goes plain
 GENIE_OPT=-all,shm check "-all,shm: shared memory without threads, posting and io_uring" goes "shared memory"
 
 told() { # WAY: what genie-ctl says while a session runs
-    rm -f "$lib_scratch/in"
+    rm -f "$lib_scratch/in" "$lib_scratch/said"
     mkfifo "$lib_scratch/in" && exec 9<>"$lib_scratch/in"
     LD_PRELOAD=${preload:+$preload:}$b/libgenie_shim.so "$b/tests/fault/work" idle <&9 >"$lib_scratch/said" 2>&1 &
     local client=$! tries
     for ((tries = 200; tries > 0; tries--)); do
-        grep -q ready "$lib_scratch/said" && break
+        grep -qs ready "$lib_scratch/said" && break
         sleep 0.05
     done
     "$b/genie-ctl" --socket "$lib_scratch/control" status >"$lib_scratch/table"
