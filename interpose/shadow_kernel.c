@@ -89,6 +89,7 @@ int gn_shadow_kernel_open(const char **why)
     struct scan nothing = {.size = sizeof nothing};
     struct mapping first = {.size = sizeof first, .query_flags = 1 << 4}; // the first mapping at or above address 0
     *why = faults == -EPERM  ? "no userfaultfd that serves faults of the kernel (it takes a privilege, /dev/userfaultfd or vm.unprivileged_userfaultfd)"
+           : faults == -EMFILE || faults == -ENFILE ? "no descriptor is left"
            : faults < 0      ? "this kernel's userfaultfd is too old (Linux 6.7 is needed)"
            : pagemap < 0 || maps < 0 || ioctl(pagemap, PAGEMAP_SCAN, &nothing) < 0 ? "/proc/self/pagemap cannot be asked which pages were written (Linux 6.7 is needed)"
            : ioctl(maps, PROCMAP_QUERY, &first) < 0 ? "/proc/self/maps cannot be queried (Linux 6.11 is needed)"
@@ -155,6 +156,16 @@ int gn_shadow_trackable(uint64_t start, uint64_t size_bytes, const char **why)
         at = m.end;
     }
     return 0;
+}
+
+int gn_shadow_mapping(uint64_t address, uint64_t *end, unsigned *kind)
+{
+    struct mapping m = {.size = sizeof m, .address = address};
+    if (ioctl(maps, PROCMAP_QUERY, &m))
+        return -errno;
+    *end = m.end;
+    *kind = (unsigned)m.flags;
+    return m.flags & MAPPING_SHARED || m.inode ? -EACCES : 0;
 }
 
 int gn_shadow_written(uint64_t *start, uint64_t end, struct gn_written *runs, unsigned room)

@@ -34,6 +34,9 @@ int gn_shadow_populate(uint64_t start, uint64_t size_bytes); // 0, or -errno whe
 // What may be tracked: private anonymous memory that can be read and written, without holes. *why: what it is else.
 int gn_shadow_trackable(uint64_t start, uint64_t size_bytes, const char **why);
 
+// The mapping at `address`: its end, and what of its kind tells it from others. 0, or -errno: none, or not private anonymous memory.
+int gn_shadow_mapping(uint64_t address, uint64_t *end, unsigned *kind);
+
 struct gn_written { // a run of pages
     uint64_t start, end;
 };

@@ -209,7 +209,7 @@ void write_map(FILE *f)
             if (entries[i].variant)
                 fprintf(f, "    %s_%s;\n", entries[i].name, entries[i].variant);
         }
-    fprintf(f, "    genie_*;\n  local:\n    *;\n};\n");
+    fprintf(f, "    genie_*;\n    mremap;\n  local:\n    *;\n};\n");
 }
 
 // The header keeps the plain name for the older call of these: the newer one takes one argument more, and is called by its full name.
