@@ -4,7 +4,7 @@
 #
 #   run.sh [release|asan|tsan]                        bounded: the kept programs, random ones, and whether the tester finds known defects
 #   run.sh VARIANT --programs N [--seed S]            N programs in each configuration from seed S on (1), and how many there were
-#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, embedded, -OPTIMISATION
+#   run.sh VARIANT --only NAME --programs N ...       in one configuration: on, tcp, slow, chopped, hinted, embedded, -OPTIMISATION
 #
 # Everything that GENIE_OPT can switch is in the list: the names come from the shim's own table.
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -29,14 +29,18 @@ export GENIE_LOG=off
 kinds=()
 differ() { "$tester" --local "$b/libgenie_mock.so" --remote "$b/libgenie_shim.so" "${kinds[@]}" "$@"; }
 
+# Every copy to the host stays at the server, every upload is named by its content: as wrong as a sidecar can be for programs like these.
+printf 'schema = 1\n[[region]]\nclass = "kv_cache"\nmatch = { size = ">= 1" }\nkeep = "remote"\ndedupe = true\n' >"$lib_scratch/keep.toml"
+
 # configuration NAME: sets up GENIE_OPT and the path to the server. The second server listens on TCP, for what only comes that way.
 configuration() {
     kinds=()
-    export GENIE_OPT= GENIE_PROFILE= GENIE_SERVER=$unix_server GENIE_MOCK=
+    export GENIE_OPT= GENIE_PROFILE= GENIE_SERVER=$unix_server GENIE_MOCK= GENIE_HINTS=
     case $1 in
     on) ;;
     tcp) GENIE_SERVER=$tcp_server ;;
     slow) GENIE_SERVER=$slow_server GENIE_MOCK=$slow_device ;;
+    hinted) GENIE_HINTS=$lib_scratch/keep.toml ;;
     chopped*) GENIE_SERVER=$chopped_server ;;
     # There a host function runs in a thread that waits: one that stands still until this thread opens its gate would stand for ever.
     embedded) GENIE_PROFILE=embedded GENIE_SERVER=$chopped_server kinds=(--kinds -host) ;;
@@ -59,7 +63,7 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 
-names="on tcp slow chopped embedded"
+names="on tcp slow chopped hinted embedded"
 for o in $optimisations; do names="$names -$o"; done
 names="$names -all"
 [ -z "$only" ] || names=$only
@@ -87,7 +91,7 @@ fi
 
 case $variant in
 release) seconds=1 each=1000000 ;;
-*) seconds=3 each=400 names="on -all chopped embedded" ;;
+*) seconds=3 each=400 names="on -all chopped hinted embedded" ;;
 esac
 
 kept() { differ --repeat 2 "$here"/corpus/*.txt; }

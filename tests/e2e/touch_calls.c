@@ -220,6 +220,12 @@ static void streams(void)
     close_all();
 }
 
+static void bring(const uint8_t *at)
+{
+    for (size_t i = 0; i < BYTES; i += PAGE)
+        EXPECT(at[i] == touch_model[i]);
+}
+
 static void other_process_calls(void)
 {
     uint8_t *got = malloc(BYTES);
@@ -234,11 +240,13 @@ static void other_process_calls(void)
         EXPECT(ok(process_vm_writev(getpid(), &here, 1, &there, 1, 0), PART));
         memcpy(touch_model + AT, got, PART);
         touch_up("process_vm_writev", host, BYTES);
-        int memory = open("/proc/self/mem", O_RDWR);
+        int memory = open("/proc/self/mem", O_RDWR); // whoever reads a process through this waits for no page: they have to be here
         touch_down(host, BYTES, 20 + round);
+        bring(host);
         EXPECT(ok(pread(memory, got, PART, (off_t)(uintptr_t)(host + AT)), PART) && !memcmp(got, touch_model + AT, PART));
         touch_up("/proc/self/mem read", host, BYTES);
         touch_down(host, BYTES, 30 + round);
+        bring(host);
         memset(got, 3, PART);
         EXPECT(ok(pwrite(memory, got, PART, (off_t)(uintptr_t)(host + AT)), PART));
         memset(touch_model + AT, 3, PART);

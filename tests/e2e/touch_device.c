@@ -102,7 +102,7 @@ static void device_reset(void)
     touch_unmap(host, BYTES);
 }
 
-// A context that an error has made unusable: what was copied out of it before stays.
+// A context that an error has made unusable: what was copied out of it and looked at before stays.
 static void after_an_error(void)
 {
     uint8_t *host = touch_map(BYTES);
@@ -111,6 +111,7 @@ static void after_an_error(void)
         unsigned value = 1;
         void *parameters[] = {&bad, &value};
         touch_down(host, BYTES, round);
+        EXPECT(!memcmp(host, touch_model, BYTES));
         CUfunction poke = e2e_kernel("poke");
         CU(cuLaunchKernel(poke, 1, 1, 1, 1, 1, 1, 0, NULL, parameters, NULL));
         EXPECT_CODE(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());

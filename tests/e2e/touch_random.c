@@ -17,6 +17,7 @@ enum { PAGE = TOUCH_PAGE, BYTES = 64 << 10, HOSTS = 6, DEVICES = 4, STEPS = E2E_
 struct host {
     uint8_t *at, *model;
     bool pinned;
+    bool patched; // of several mappings, perhaps: it is not moved as one
 };
 struct device {
     CUdeviceptr at;
@@ -157,12 +158,14 @@ static void remap(struct host *h)
         munmap(h->at + at, size);
         EXPECT(mmap(h->at + at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == h->at + at);
         memset(h->model + at, 0, size);
-    } else if (way == 2) {
+        h->patched = true;
+    } else if (way == 2 && !h->patched) {
         h->at = mremap(h->at, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, touch_map(BYTES));
         EXPECT(h->at != MAP_FAILED);
     } else {
         touch_unmap(h->at, BYTES);
         h->at = touch_map(BYTES);
+        h->patched = false;
         memset(h->model, 0, BYTES);
     }
 }

@@ -352,8 +352,10 @@ static _Atomic bool sending;
 static void *send_on(void *nothing)
 {
     CU(cuCtxSetCurrent(touch_context));
-    while (sending)
+    while (sending) {
         CU(cuMemcpyHtoD(touch_sink + BYTES, host, BYTES));
+        CU(cuStreamSynchronize(NULL)); // else what is queued would grow and grow
+    }
     return nothing;
 }
 
