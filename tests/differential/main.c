@@ -188,6 +188,7 @@ static bool parse(struct options *o, int argc, char **argv)
                                           {"kinds", 1, 0, 'k'},   {"keep", 1, 0, 'K'},    {"timeout", 1, 0, 'T'},
                                           {"shrink", 1, 0, 'S'},  {"defect", 1, 0, 'd'},  {"seconds", 1, 0, 'x'},
                                           {"repeat", 1, 0, 'R'},  {"print", 0, 0, 'p'},   {"all", 0, 0, 'a'},
+                                          {"may-lose", 0, 0, 'm'},
                                           {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (c) {
@@ -209,6 +210,7 @@ static bool parse(struct options *o, int argc, char **argv)
         case 'R': o->repeat = (unsigned)atoi(optarg); break;
         case 'p': o->list = true; break;
         case 'a': o->all = true; break;
+        case 'm': o->pair.may_lose = true; break;
         default: return false;
         }
     return o->list || (o->pair.paths[0] && o->pair.paths[1] && o->programs.threads >= 1 && o->programs.threads <= THREADS &&
@@ -222,7 +224,7 @@ int main(int argc, char **argv)
     kinds_open();
     if (!parse(&o, argc, argv)) {
         fprintf(stderr, "usage: differential --local DRIVER --remote DRIVER [--seed N] [--count N] [--seconds N] [--ops N]\n"
-                        "    [--threads N] [--kinds +a,-b,...] [--timeout MS] [--shrink SECONDS] [--keep DIRECTORY] [FILE...]\n");
+                        "    [--threads N] [--kinds +a,-b,...] [--timeout MS] [--may-lose] [--shrink SECONDS] [--keep DIRECTORY] [FILE...]\n");
         return 2;
     }
     if (!o.list && pair_open(&o.pair))

@@ -14,6 +14,7 @@ struct pair_settings {
     const char *paths[2];  // the driver that is right by definition, and the other
     const char *defect;    // what is broken in the other on purpose, or NULL
     unsigned timeout_ms;   // for one program
+    bool may_lose;         // bytes that were left at the server are lost with a context that a fault ruins: touching them is SIGBUS, no difference
 };
 
 // Starts both processes. 0, or -errno with a line on stderr.

@@ -40,7 +40,7 @@ configuration() {
     on) ;;
     tcp) GENIE_SERVER=$tcp_server ;;
     slow) GENIE_SERVER=$slow_server GENIE_MOCK=$slow_device ;;
-    hinted) GENIE_HINTS=$lib_scratch/keep.toml ;;
+    hinted) GENIE_HINTS=$lib_scratch/keep.toml kinds=(--may-lose) ;;
     chopped*) GENIE_SERVER=$chopped_server ;;
     # There a host function runs in a thread that waits: one that stands still until this thread opens its gate would stand for ever.
     embedded) GENIE_PROFILE=embedded GENIE_SERVER=$chopped_server kinds=(--kinds -host) ;;
