@@ -101,6 +101,36 @@ static void registered(void)
     }
 }
 
+// More than a huge page of it, and parts that are no multiple of one.
+static void pinned_large(void)
+{
+    void *memory;
+    CUstream s = new_stream();
+    CU(cuMemHostAlloc(&memory, TOUCH_MOST, 0));
+    uint8_t *host = memory;
+    for (unsigned round = 0; round < TOUCH_ROUNDS; round++) {
+        touch_down(host, TOUCH_MOST, round);
+        for (size_t at = 5; at < TOUCH_MOST; at += 1000003)
+            host[at] = touch_model[at] = (uint8_t)round;
+        touch_up("large and pinned", host, TOUCH_MOST);
+        touch_seed(touch_source, TOUCH_MOST, 10 + round);
+        CU(cuCtxSynchronize());
+        CU(cuMemcpyDtoHAsync(host + 100 * PAGE, touch_source, BYTES, s));
+        settle((int)round, s);
+        touch_truth(touch_model + 100 * PAGE, 0, BYTES, 10 + round);
+        EXPECT(host[100 * PAGE - 1] == touch_model[100 * PAGE - 1] && host[101 * PAGE] == touch_model[101 * PAGE]);
+        touch_up("a part of it", host, TOUCH_MOST);
+        host[700 * PAGE] = touch_model[700 * PAGE] = 1;
+        CU(cuMemcpyHtoDAsync(touch_sink, host, TOUCH_MOST, s));
+        CU(cuStreamSynchronize(s));
+        EXPECT(touch_device_is(touch_sink, touch_model, TOUCH_MOST));
+        touch_up("and again", host, TOUCH_MOST);
+        EXPECT(!memcmp(host, touch_model, TOUCH_MOST));
+    }
+    CU(cuMemFreeHost(memory));
+    CU(cuStreamDestroy(s));
+}
+
 // --- what a host function sees and does
 
 struct seen {
@@ -268,6 +298,6 @@ static void freed_early(void)
 }
 
 const struct touch_case touch_pinned[] = {
-    {"pinned", pinned}, {"registered", registered},           {"host_functions", host_functions}, {"host_functions_pageable", host_functions_pageable},
+    {"pinned", pinned}, {"pinned_large", pinned_large}, {"registered", registered},           {"host_functions", host_functions}, {"host_functions_pageable", host_functions_pageable},
     {"gated", gated},   {"between_streams", between_streams}, {"freed_early", freed_early},       {NULL, NULL},
 };
