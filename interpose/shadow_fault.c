@@ -162,19 +162,33 @@ static void serve(uint64_t page)
 
 // --- what is filled in at once
 
+// The kernel takes at once what lies in one mapping; and what the program withholds from its child lies in none.
+static int fill_with(int fd, uint64_t to, uint64_t pages)
+{
+    uint64_t done;
+    int r = gn_shadow_copy(fd, to, buffer, pages * GN_PAGE_BYTES, &done);
+    for (uint64_t i = 0; r == -ENOENT && i < pages; i++) {
+        int one = gn_shadow_copy(fd, to + i * GN_PAGE_BYTES, buffer + i * GN_PAGE_BYTES, GN_PAGE_BYTES, &done);
+        if (one && one != -ENOENT)
+            return one;
+    }
+    return r == -ENOENT || r == -ESRCH ? 0 : r; // or the child is gone already
+}
+
 // Brings what is away in [start, end) to the same place moved by `shift`, of the process whose userfaultfd this is (-1: this one).
 static void fill(int fd, uint64_t start, uint64_t end, uint64_t shift)
 {
     struct serving s;
+    shadow_map_changed(); // whoever waits for an event to pass while it puts pages: the buffer is another's now
     for (uint64_t at = start; shadow_map_next(at, &s) && s.span.start < end; at = span_end(&s.span)) {
         uint64_t last = s.span.first + s.span.pages, index = s.span.first;
         const gn_page_state *states = s.span.block->states;
         while ((index = gn_pages_find(states, index, last, 1u << GN_PAGE_AWAY)) < last) {
-            uint64_t most = last < index + GN_AHEAD_PAGES_MAX ? last : index + GN_AHEAD_PAGES_MAX, done;
+            uint64_t most = last < index + GN_AHEAD_PAGES_MAX ? last : index + GN_AHEAD_PAGES_MAX;
             uint64_t pages = gn_pages_find(states, index, most, ~(1u << GN_PAGE_AWAY)) - index;
             int r = gn_fetch(&channel, s.span.block->kept.id, s.fills, index * GN_PAGE_BYTES, buffer, pages * GN_PAGE_BYTES);
             if (!r)
-                r = gn_shadow_copy(fd, page_address(&s, index) + shift, buffer, pages * GN_PAGE_BYTES, &done);
+                r = fill_with(fd, page_address(&s, index) + shift, pages);
             if (r)
                 gn_log_once(GN_LOG_WARN, "bytes of a host buffer are at the server only and could not be had for a copy of the process (%d)", r);
             SHADOW_COUNT(fetched_bytes, r ? 0 : pages * GN_PAGE_BYTES);

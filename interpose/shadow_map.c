@@ -283,6 +283,14 @@ void shadow_map_served(void)
     shadow_map_give(&before);
 }
 
+void shadow_map_changed(void)
+{
+    sigset_t before;
+    shadow_map_take(&before);
+    changes++;
+    shadow_map_give(&before);
+}
+
 uint64_t shadow_map_changes(void)
 {
     sigset_t before;

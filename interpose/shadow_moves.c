@@ -87,8 +87,8 @@ __attribute__((visibility("default"))) void *mremap(void *old, size_t old_bytes,
     va_end(arguments);
     struct move m = {(uintptr_t)old, old_bytes, new_bytes, to, flags};
     uint64_t from_end = (m.from + old_bytes + mask) & ~mask, first_end;
-    unsigned kind;
-    if (!atomic_load(&gn_shadow_any) || !old_bytes || gn_shadow_mapping(m.from, &first_end, &kind) || first_end >= from_end)
+    unsigned kind; // a child that was made without libc's fork has the tables, and its parent's descriptors
+    if (!atomic_load(&gn_shadow_any) || getpid() != shadow_owner || !old_bytes || gn_shadow_mapping(m.from, &first_end, &kind) || first_end >= from_end)
         return (void *)(uintptr_t)move(&m);
     give_up(m.from, from_end); // first: a kernel that moves several mappings (6.17) stops in the middle where one is tracked
     uint64_t at = move(&m);

@@ -94,6 +94,7 @@ struct serving {
 bool shadow_map_serve(uint64_t page, struct serving *serving);
 void shadow_map_served(void);
 uint64_t shadow_map_changes(void);
+void shadow_map_changed(void); // by what is no change of the tables
 void shadow_map_removed(uint64_t start, uint64_t end);
 void shadow_map_unmapped(uint64_t start, uint64_t end);
 bool shadow_map_moved(uint64_t start, uint64_t end, uint64_t to); // false: there is no room; what is away must be filled in
@@ -105,6 +106,7 @@ void shadow_fault_settle(void); // back when events whose system calls have retu
 void shadow_fault_forked(void);
 
 // --- shadow_track.c; all under `ops`
+extern pid_t shadow_owner; // the process whose memory is tracked
 bool shadow_ready(void); // opens what there is to open the first time
 const char *shadow_why_off(void); // when it is not
 // A kept copy and a block for so many pages, all of them stale; it lies nowhere yet. NULL: *why; *r is what the call must tell.

@@ -22,6 +22,7 @@ enum {
 };
 
 _Atomic bool gn_shadow_any;
+pid_t shadow_owner;
 static _Atomic bool stream_waits;
 static const char *why_off; // of a process for which there are none
 
@@ -35,6 +36,7 @@ static bool start(void)
         why_off = why;
         return false;
     }
+    shadow_owner = getpid();
     atomic_store(&gn_shadow_any, true);
     return true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Children that share or inherit a host buffer: fork in all its forms, vfork, clone with the memory in common.
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -176,6 +177,60 @@ static void started(void)
     touch_unmap(host, BYTES);
 }
 
+// Children are made while threads copy, and fetch what they have copied.
+static _Atomic bool copying;
+static _Atomic unsigned wrong;
+
+static void *copy_on(void *number)
+{
+    uint8_t *own = touch_map(BYTES), *wanted = malloc(BYTES);
+    CU(cuCtxSetCurrent(touch_context));
+    CUdeviceptr at = e2e_alloc(BYTES);
+    for (unsigned i = 0; copying; i++) {
+        unsigned seed = 1000 * *(unsigned *)number + i;
+        touch_seed(at, BYTES, seed);
+        touch_truth(wanted, 0, BYTES, seed);
+        CU(cuMemcpyDtoH(own, at, BYTES));
+        for (size_t p = i % 7 * PAGE; p < BYTES; p += 9 * PAGE)
+            wrong += own[p] != wanted[p];
+        own[3 * PAGE] = wanted[3 * PAGE] = 7;
+        CU(cuMemcpyHtoD(at, own, BYTES));
+        wrong += memcmp(own, wanted, BYTES) != 0;
+    }
+    touch_unmap(own, BYTES);
+    free(wanted);
+    return NULL;
+}
+
+static void forked_while_busy(void)
+{
+    pthread_t threads[2];
+    unsigned numbers[2] = {1, 2};
+    uint8_t *host = touch_map(BYTES);
+    touch_down(host, BYTES, 5);
+    copying = true;
+    for (int i = 0; i < 2; i++)
+        EXPECT(!pthread_create(&threads[i], NULL, copy_on, &numbers[i]));
+    for (unsigned round = 0; round < 4 * TOUCH_ROUNDS; round++) {
+        CUdeviceptr at = e2e_alloc(BYTES); // the threads have the others
+        touch_seed(at, BYTES, round);
+        CU(cuCtxSynchronize());
+        CU(cuMemcpyDtoH(host, at, BYTES));
+        touch_truth(touch_model, 0, BYTES, round);
+        pid_t child = round % 2 ? by_clone() : by_fork();
+        if (!child)
+            _exit(look_and_write(host));
+        EXPECT(returned_one(child));
+        CU(cuMemFree(at));
+    }
+    copying = false;
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    EXPECT(!wrong);
+    touch_up("forked while busy", host, BYTES);
+    touch_unmap(host, BYTES);
+}
+
 // Memory that children do not get, or get as zeros.
 static void withheld(void)
 {
@@ -199,5 +254,6 @@ static void withheld(void)
 
 const struct touch_case touch_children[] = {
     {"forked", forked},       {"forked_bare", forked_bare}, {"cloned", cloned},     {"generations", generations},
-    {"in_common", in_common}, {"started", started},         {"withheld", withheld}, {NULL, NULL},
+    {"in_common", in_common}, {"started", started},         {"withheld", withheld}, {"forked_while_busy", forked_while_busy},
+    {NULL, NULL},
 };

@@ -80,6 +80,7 @@ stopped() {
     kill -CONT "$worker"
     ends 0 && grep -q right "$said" && ! grep -q lost "$said"
 }
+at_exit() { begin atexit && ends 0; }
 context_lost() { begin error && ends 0; }
 cut_alone() { begin cut && ends 0 && grep -q right "$said" && ! grep -q lost "$said" && ! grep -q '^0 conn' "$errors"; }
 cut_all() { begin cutall && ends 3; }
@@ -97,6 +98,7 @@ done
 check "the worker is killed: a program that does not expect it" dies
 check "the worker is killed: a program that ends" ends_quietly
 check "the worker is stopped for a while" stopped
+check "the buffer is read when the program has ended" at_exit
 check "the context is lost to an error of a kernel" context_lost
 check "the connection for pages is cut" cut_alone
 check "every connection is cut" cut_all
