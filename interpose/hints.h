@@ -52,7 +52,7 @@ void gn_hints_function_freed(struct gn_function *function);
 
 enum gn_saving {           // bytes of payload that did not travel
     GN_SAVED_CONTENT,      // the server had them already
-    GN_SAVED_SHADOW_DOWN,  // a copy to the host whose bytes stay at the server; what is fetched later is counted again, as not saved
+    GN_SAVED_SHADOW_DOWN,  // copies to the host whose bytes stay at the server, though the program may fetch some of them later
     GN_SAVED_SHADOW_UP,    // uploaded from what the server keeps
     GN_SAVED_UNCHANGED,    // uploaded again and known not to have been written since
     GN_SAVED_PROVEN,       // uploaded to where it still is: not even copied at the server

@@ -102,7 +102,7 @@ static void put_report(FILE *f)
     fprintf(f, ",\n  ");
     put_name(f, "sidecar", gn_hint_rules.hints ? gn_hint_rules.path : "");
     fprintf(f, ",\n  ");
-    put_name(f, "why", gn_hint_rules.why);
+    put_name(f, "why", gn_hint_rules.hints || *gn_hint_rules.why ? gn_hint_rules.why : "there was no session with a server");
     fprintf(f, ",\n  \"all\": {");
     put_sizes(f, &gn_hint_counts[0]);
     fprintf(f, ", ");

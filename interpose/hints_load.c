@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,8 +79,8 @@ static int first_object(struct dl_phdr_info *info, size_t size, void *id)
 
 // --- reading
 
-// 0 and the text, or -errno.
-static int read_all(const char *path, char *text, size_t most_bytes, size_t *text_bytes)
+// 0 and the text, which the caller frees, or -errno. What the file gains meanwhile is left out.
+static int read_all(const char *path, char **text, size_t *text_bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe that nobody writes to is no sidecar
     struct stat st;
@@ -87,16 +88,20 @@ static int read_all(const char *path, char *text, size_t most_bytes, size_t *tex
     ssize_t n = 1;
     if (fd < 0)
         return -errno;
-    int error = fstat(fd, &st) ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
-    while (!error && n && at <= most_bytes) {
-        n = read(fd, text + at, most_bytes + 1 - at);
+    int error = fstat(fd, &st) ? -errno : !S_ISREG(st.st_mode) ? -EINVAL : st.st_size > GN_HINTS_FILE_BYTES_MAX ? -EFBIG : 0;
+    size_t most_bytes = error ? 0 : (size_t)st.st_size;
+    *text = error ? NULL : malloc(most_bytes + 1);
+    if (!error && !*text)
+        error = -ENOMEM;
+    while (!error && n && at < most_bytes) {
+        n = read(fd, *text + at, most_bytes - at);
         if (n < 0 && errno != EINTR)
             error = -errno;
         at += n > 0 ? (size_t)n : 0;
     }
     close(fd);
     *text_bytes = at;
-    return error ? error : at > most_bytes ? -EFBIG : 0;
+    return error;
 }
 
 // 0 and the sidecar, which the caller frees, or -EINVAL with the reason.
@@ -105,9 +110,9 @@ static int read_sidecar(const char *path, struct gn_hints **hints, char *why, si
     struct gn_config_error wrong = {""};
     size_t bytes = 0;
     void *arena = NULL;
-    char *text = malloc(GN_HINTS_FILE_BYTES_MAX + 1);
+    char *text = NULL;
     *hints = malloc(sizeof **hints);
-    int error = text && *hints ? read_all(path, text, GN_HINTS_FILE_BYTES_MAX, &bytes) : -ENOMEM;
+    int error = *hints ? read_all(path, &text, &bytes) : -ENOMEM;
     if (!error) {
         arena = malloc(GN_TOML_ARENA_BYTES(bytes));
         error = arena ? gn_hints_read(*hints, path, text, bytes, arena, GN_TOML_ARENA_BYTES(bytes), &wrong, NULL) : -ENOMEM;
@@ -239,7 +244,10 @@ static void load(void)
 
 void gn_hints_load(void)
 {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); // files and folders are read
     load();
+    pthread_setcancelstate(cancel, NULL);
     gn_hint_rules.explain = *gn_options.explain;
     gn_hints_on |= gn_hint_rules.explain;
 }

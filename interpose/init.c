@@ -262,5 +262,6 @@ __attribute__((destructor)) static void report(void)
     if (atomic_load(&gn_watching) & GN_WATCH_TRACE)
         gn_trace_flush();
     write_report("statistics", gn_options.stats, gn_stats_write);
-    write_report("report of hints", gn_options.explain, gn_hints_explain);
+    if (!is_child) // it can have no session, and its parent tells of this one
+        write_report("report of hints", gn_options.explain, gn_hints_explain);
 }
