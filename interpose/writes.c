@@ -17,8 +17,9 @@
 
 enum {
     CELLS_AT_ONCE = 64,
-    RECENT = 64,       // pointers that a thread remembers the allocations of: those of a step's launches
-    VERSION_BITS = 40, // of counts in a version, below the allocation's number
+    RECENT_BITS = 6,
+    RECENT = 1 << RECENT_BITS, // pointers that a thread remembers the allocations of: those of a step's launches
+    VERSION_BITS = 40,         // of counts in a version, below the allocation's number
 };
 
 bool gn_writes_on;
@@ -162,7 +163,7 @@ static struct gn_pointed look_up(const struct gn_call *c, uint64_t value)
     struct gn_recent *r = c->thread->recent;
     if (!r && !(r = c->thread->recent = calloc(RECENT, sizeof *r)))
         return gn_memory_pointed(value);
-    r += (value >> 8 ^ value >> 20) % RECENT;
+    r += value * 0x9e3779b97f4a7c15u >> (64 - RECENT_BITS); // allocations lie at round numbers
     if (r->value != value || r->changes != changes) {
         r->pointed = gn_memory_pointed(value);
         r->value = value;
