@@ -48,7 +48,7 @@ enum gn_opt {
 // What the embedded profile leaves off: threads, memory shared with a server on this machine (which is no heap, but no less memory), and
 // packing, whose buffers hold a whole piece of payload each; uploads by content, whose books grow with what is uploaded; tracked host memory,
 // which takes a thread, a connection and a buffer of 1 MiB.
-#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4 | GN_OPT_CONTENT | GN_OPT_SHADOW | GN_OPT_UNCHANGED)
+#define GN_OPT_NOT_EMBEDDED (GN_OPT_THREADS | GN_OPT_SHM | GN_OPT_LANES | GN_OPT_LZ4 | GN_OPT_CONTENT | GN_OPT_SHADOW | GN_OPT_UNCHANGED | GN_OPT_PROOF)
 
 enum {
     GN_ADDRESS_BYTES = 512,       // a host name has 253 bytes at most, the path of a Unix socket 107

@@ -137,11 +137,14 @@ static struct gn_image_writes *analyse(const struct gn_writes_text *text)
 {
     struct gn_image_writes *image = calloc(1, sizeof *image);
     struct gn_ptx_walk *walk = malloc(sizeof *walk);
-    struct gn_ptx_cell *cells = malloc(GN_PTX_CELLS * sizeof *cells);
+    uint32_t cell_count = 64; // a name takes 8 bytes where it is declared or used, and the table may be filled to three quarters
+    while (cell_count < GN_PTX_CELLS && cell_count < text->size_bytes / 6)
+        cell_count *= 2;
+    struct gn_ptx_cell *cells = malloc(cell_count * sizeof *cells);
     struct gn_ptx_writes w;
     int r = image && walk && cells ? 0 : -ENOMEM;
     if (!r)
-        gn_ptx_writes_begin(walk, text->data, text->size_bytes, cells, GN_PTX_CELLS);
+        gn_ptx_writes_begin(walk, text->data, text->size_bytes, cells, cell_count);
     while (!r && (r = gn_ptx_writes_next(walk, &w)) == 1)
         r = add(image, &w);
     free(cells);
