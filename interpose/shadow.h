@@ -30,6 +30,7 @@ void gn_shadow_stream_waits(void);
 void gn_shadow_context_ends(uint64_t context); // before it is destroyed: brings here what lies in it
 void gn_shadow_prepare_fork(void); // pthread_atfork: brings everything here, and holds the tables as they are
 void gn_shadow_forked(bool child);
+uint64_t gn_shadow_fetched_bytes(void); // what has come page by page, over a connection that the session does not count
 void gn_shadow_put_stats(FILE *f); // the object of GENIE_STATS: ,\n  "shadow": {...}
 
 #endif

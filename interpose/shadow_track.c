@@ -246,6 +246,8 @@ void gn_shadow_forked(bool child)
     shadow_map_clear();
 }
 
+uint64_t gn_shadow_fetched_bytes(void) { return atomic_load_explicit(&shadow_counts.fetched_bytes, memory_order_relaxed); }
+
 void gn_shadow_put_stats(FILE *f)
 {
     const struct {

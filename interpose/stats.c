@@ -149,7 +149,7 @@ static void put_report(FILE *f)
     fprintf(f, ",\n  \"bytes_sent\": {\"commands\": %llu, \"payload\": %llu}",
             (unsigned long long)n.command_bytes_sent, (unsigned long long)n.payload_bytes_sent);
     fprintf(f, ",\n  \"bytes_received\": {\"commands\": %llu, \"payload\": %llu}",
-            (unsigned long long)n.command_bytes_received, (unsigned long long)n.payload_bytes_received);
+            (unsigned long long)n.command_bytes_received, (unsigned long long)(n.payload_bytes_received + gn_shadow_fetched_bytes()));
     fprintf(f, ",\n  \"packed\": {\"before\": %llu, \"after\": %llu}", (unsigned long long)n.packed_raw_bytes,
             (unsigned long long)n.packed_bytes);
     put_number(f, "sends", n.sends);

@@ -40,6 +40,22 @@ naive() { # every call is a round trip; weights and cache go up, cache, logits a
     local -x GENIE_OPT=-all
     two_runs remotely stateless && costs bytes_sent.payload -eq 19191816 && costs bytes_received.payload -eq 2113540
 }
+saves() { # one page at most of each buffer travels: its end, which fills no page
+    two_runs hinted "$1" && costs bytes_sent.payload -le "$2" && costs bytes_received.payload -le 4096 && costs round_trips -eq 1
+}
+second_start() { # the weights are there: what travels is the image and what is below 4 KiB
+    run first hinted --steps 1 --style stateful && run second hinted --steps 1 --style stateful &&
+        echo "payload $(stat_of "$lib_scratch/first.json" bytes_sent.payload), then $(stat_of "$lib_scratch/second.json" bytes_sent.payload)" &&
+        [ "$(stat_of "$lib_scratch/second.json" bytes_sent.payload)" -le 300000 ]
+}
+one_row() { # of 128 rows of logits: the row, and what is read ahead
+    local how
+    for how in locally hinted; do
+        run logits-$how $how --steps 0 --style stateful --prompt-logits || return 1
+        grep '^logits' "$lib_scratch/logits-$how" >"$lib_scratch/$how.row"
+    done
+    cmp "$lib_scratch/locally.row" "$lib_scratch/hinted.row" && [ "$(stat_of "$lib_scratch/logits-hinted.json" bytes_received.payload)" -le 50000 ]
+}
 waits_once() { two_runs "$1" "$2" && costs round_trips -eq 1; }
 sidecars() { "$b/genie-ctl" hints check configs/hints.d/*.toml; }
 
@@ -56,4 +72,12 @@ done
 check "stateless, pageable: a program that reads and changes its cache" touched stateless pageable 8
 check "stateless, without optimisations: all state travels at every step" naive
 check "stateless: a step waits once" waits_once remotely stateless
+check "a second start sends no weights" second_start
+if [ "$(stat_of "$lib_scratch/many.json" shadow.ranges)" = 0 ] && ! [ -w /dev/userfaultfd ]; then
+    skip "state stays at the server" "no userfaultfd that serves faults of the kernel"
+else
+    check "stateless, with its sidecar: no state travels" saves stateless 16384
+    check "offload, with its sidecar: no state travels" saves offload 4096
+    check "of the logits of a prompt the row that is read comes" one_row
+fi
 tap_end
