@@ -12,6 +12,7 @@ enum {
     GN_CONTENT_BYTES_MAX = 1 << 20,         // as the payload of one frame
     GN_CONTENT_IMAGE_BYTES_MIN = 64 << 10,  // of a module's image: smaller ones are not worth a question of their own
     GN_OFFER_MAX = 1024,                    // contents of one offer: 24 KiB, half a command
+    GN_OFFER_MORE_MAX = 512,                // contents that an answer promises beyond what was asked
     GN_PROMISES_MAX = 64 << 10,             // contents that one session may have been promised: 64 GiB in whole chunks, 2 MiB of books at either end
 };
 

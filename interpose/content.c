@@ -3,7 +3,8 @@
 //
 // Chunks are counted from the start of the allocation that they go to. Their digests are offered in groups that grow, so a large copy costs a
 // handful of round trips; then each chunk is written by name or with its bytes, in order. What the server has promised it keeps for the session:
-// a chunk that is uploaded again needs no question. A session may have so much promised only. When that is full, the next offer lets go of all of
+// a chunk that is uploaded again needs no question; nor do those that the server tells of beyond
+// what was asked, because they came next when it was stored. A session may have so much promised only. When that is full, the next offer lets go of all of
 // it, which is possible while nobody else is about to use a promise.
 #include "interpose/content.h"
 
@@ -49,14 +50,14 @@ static struct {
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct {
-    _Atomic uint64_t offers, offered_chunks, known_chunks, remembered_chunks, saved_bytes, stored_bytes, hashed_bytes;
+    _Atomic uint64_t offers, offered_chunks, known_chunks, told_chunks, remembered_chunks, saved_bytes, stored_bytes, hashed_bytes;
 } counts;
 
 static void add(_Atomic uint64_t *count, uint64_t more) { atomic_fetch_add_explicit(count, more, memory_order_relaxed); }
 
 void gn_content_count(struct gn_content_counts *n)
 {
-    *n = (struct gn_content_counts){counts.offers, counts.offered_chunks, counts.known_chunks, counts.remembered_chunks, counts.saved_bytes, counts.stored_bytes, counts.hashed_bytes};
+    *n = (struct gn_content_counts){counts.offers, counts.offered_chunks, counts.known_chunks, counts.told_chunks, counts.remembered_chunks, counts.saved_bytes, counts.stored_bytes, counts.hashed_bytes};
 }
 
 void gn_content_forked(void) { pthread_mutex_init(&state.lock, NULL); }
@@ -177,12 +178,19 @@ static uint32_t take_answer(struct upload *u, uint32_t from, const struct gn_out
         if (k->known && !gn_content_set_find(&state.promised, &k->content) && has_room())
             gn_content_set_add(&state.promised, &k->content, 0);
     }
+    for (uint32_t at = 0; at + sizeof(struct gn_content) <= out->more_bytes; at += sizeof(struct gn_content)) {
+        struct gn_content more;
+        memcpy(&more, (const uint8_t *)out->more + at, sizeof more);
+        if (more.size_bytes && !gn_content_set_find(&state.promised, &more) && has_room())
+            gn_content_set_add(&state.promised, &more, 0);
+    }
     state.full |= !!(out->state & GN_OFFER_FULL);
     state.off |= !(out->state & GN_OFFER_ON);
     if (forgot)
         state.forgetting = false;
     pthread_mutex_unlock(&state.lock);
     add(&counts.known_chunks, known);
+    add(&counts.told_chunks, out->more_bytes / sizeof(struct gn_content));
     return known;
 }
 

@@ -19,7 +19,8 @@ CUresult gn_content_image(struct gn_call *c, uint32_t upload, const void *data, 
 
 struct gn_content_counts {
     uint64_t offers, offered_chunks, known_chunks; // questions; what they asked for; what the server had
-    uint64_t remembered_chunks;                    // sent by name without asking again
+    uint64_t told_chunks;                          // what it said it has beyond that
+    uint64_t remembered_chunks;                    // sent by name without asking
     uint64_t saved_bytes, stored_bytes;            // named instead of sent; sent, and kept by the server
     uint64_t hashed_bytes;
 };

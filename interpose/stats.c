@@ -107,6 +107,7 @@ static void put_content(FILE *f)
     } values[] = {{"offers", n.offers},
                   {"offered_chunks", n.offered_chunks},
                   {"known_chunks", n.known_chunks},
+                  {"told_chunks", n.told_chunks},
                   {"remembered_chunks", n.remembered_chunks},
                   {"saved_bytes", n.saved_bytes},
                   {"stored_bytes", n.stored_bytes},

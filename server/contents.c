@@ -38,6 +38,7 @@ struct gn_contents {
 
     pthread_t thread;
     bool started;
+    struct gn_content filed; // last, by that thread
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t changed;
     struct job *jobs; // a ring: as many as there are staging slots for payload
@@ -87,7 +88,10 @@ bool gn_contents_reach(struct gn_contents *c)
 
 static void file(struct gn_contents *c, const void *data, uint64_t size_bytes)
 {
-    struct gn_content content = gn_content_of(data, size_bytes);
+    struct gn_content content = gn_content_of(data, size_bytes), before = c->filed;
+    c->filed = content;
+    if (before.size_bytes)
+        gn_store_follows(c->store, c->tenant, &before, &content);
     int slot = gn_store_begin(c->store, c->tenant, &content);
     if (slot < 0)
         return; // it is there, or nothing else can go
@@ -259,6 +263,26 @@ bool gn_contents_promise(struct gn_contents *c, const struct gn_content *content
     }
     c->promised_bytes += content->size_bytes;
     return true;
+}
+
+uint32_t gn_contents_follow(struct gn_contents *c, const struct gn_content *content, struct gn_content *more)
+{
+    enum { STEPS_MAX = 2 * GN_OFFER_MORE_MAX }; // what recurs leads round and round
+    static const uint64_t bytes_max = 64 << 20; // looked at while the client waits
+    struct gn_content at = *content, next;
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    for (int i = 0; i < STEPS_MAX && count < GN_OFFER_MORE_MAX && bytes < bytes_max && gn_store_next(c->store, c->tenant, &at, &next); i++, at = next) {
+        bool full = false;
+        if (gn_content_set_find(&c->promises, &next))
+            continue;
+        // Half of the room is for what is asked for.
+        if (c->promised_bytes + next.size_bytes > c->promised_bytes_max / 2 || !gn_contents_promise(c, &next, &full))
+            break;
+        bytes += next.size_bytes;
+        more[count++] = next;
+    }
+    return count;
 }
 
 void gn_contents_forget(struct gn_contents *c)

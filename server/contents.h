@@ -30,6 +30,8 @@ bool gn_contents_reach(struct gn_contents *c);
 // Whether the content is in the store; then it stays there, and right, until the session ends or forgets. *full: it may be, but no more can be
 // promised.
 bool gn_contents_promise(struct gn_contents *c, const struct gn_content *content, bool *full);
+// Promises what followed this content when it was stored, as far as that goes: `more` has room for GN_OFFER_MORE_MAX. Their number.
+uint32_t gn_contents_follow(struct gn_contents *c, const struct gn_content *content, struct gn_content *more);
 void gn_contents_forget(struct gn_contents *c);
 void gn_contents_offered(struct gn_contents *c, uint64_t asked, uint64_t known); // for the statistics
 // Copies out promised content. -ENOENT: it has not been promised.

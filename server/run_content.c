@@ -46,10 +46,11 @@ CUresult gn_run_content_offer(struct gn_worker *w, struct gn_request *q, const s
     bool full = false;
     if (!read_offer(w, q, a, offer, &count))
         return CUDA_ERROR_INVALID_VALUE;
-    uint8_t *known = gn_scratch(w, (count + 7) / 8);
-    if (!known)
+    struct gn_content *more = gn_scratch(w, GN_OFFER_MORE_MAX * sizeof *more + GN_OFFER_MAX / 8);
+    if (!more)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    memset(known, 0, (count + 7) / 8);
+    uint8_t *known = (uint8_t *)&more[GN_OFFER_MORE_MAX];
+    memset(known, 0, GN_OFFER_MAX / 8);
     bool on = gn_contents_reach(w->contents);
     if (on && a->flags & GN_OFFER_FORGET)
         gn_contents_forget(w->contents);
@@ -58,9 +59,11 @@ CUresult gn_run_content_offer(struct gn_worker *w, struct gn_request *q, const s
             known[i / 8] |= (uint8_t)(1 << i % 8);
             known_count++;
         }
+    uint32_t more_count = on && count && known[(count - 1) / 8] >> (count - 1) % 8 & 1 ? gn_contents_follow(w->contents, &offer[count - 1], more) : 0;
     if (on)
         gn_contents_offered(w->contents, count, known_count);
-    *o = (struct gn_out_content_offer){.state = (on ? GN_OFFER_ON : 0) | (full ? GN_OFFER_FULL : 0), .known = known, .known_bytes = (count + 7) / 8};
+    *o = (struct gn_out_content_offer){.state = (on ? GN_OFFER_ON : 0) | (full ? GN_OFFER_FULL : 0), .known = known, .known_bytes = (count + 7) / 8,
+                                       .more = more, .more_bytes = more_count * (uint32_t)sizeof *more};
     return CUDA_SUCCESS;
 }
 

@@ -357,6 +357,7 @@ int gn_store_begin(struct gn_store *s, struct gn_tenant tenant, const struct gn_
         p->tenant = tenant;
         p->content = *content;
         p->saved = false;
+        p->next = (struct gn_content){0};
         p->state = STORE_FILLING;
         result = (int)slot;
     }
@@ -426,6 +427,28 @@ bool gn_store_check(struct gn_store *s, int slot, const struct gn_content *conte
         store_unlock(s);
     }
     return false;
+}
+
+void gn_store_follows(struct gn_store *s, struct gn_tenant tenant, const struct gn_content *content, const struct gn_content *next)
+{
+    if (!store_lock(s))
+        return;
+    uint32_t slot = look(s, tenant, content);
+    if (slot != STORE_NONE)
+        s->index->slots[slot].next = *next;
+    store_unlock(s);
+}
+
+bool gn_store_next(struct gn_store *s, struct gn_tenant tenant, const struct gn_content *content, struct gn_content *next)
+{
+    *next = (struct gn_content){0};
+    if (!store_lock(s))
+        return false;
+    uint32_t slot = look(s, tenant, content);
+    if (slot != STORE_NONE)
+        *next = s->index->slots[slot].next;
+    store_unlock(s);
+    return next->size_bytes && next->size_bytes <= STORE_SLOT_BYTES;
 }
 
 // --- for what is on disk too

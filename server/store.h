@@ -57,6 +57,10 @@ int gn_store_read(struct gn_store *store, int slot, void *to, uint64_t size_byte
 bool gn_store_check(struct gn_store *store, int slot, const struct gn_content *content, void *room);
 void gn_store_let_go(struct gn_store *store, int slot);
 
+// What was stored after it when it was last stored: a program that starts again uploads in the same order.
+void gn_store_follows(struct gn_store *store, struct gn_tenant tenant, const struct gn_content *content, const struct gn_content *next);
+bool gn_store_next(struct gn_store *store, struct gn_tenant tenant, const struct gn_content *content, struct gn_content *next);
+
 // --- for what is on disk too
 
 // The tenant's name, for whoever writes its content. 0 or -ENOSPC: there are too many, and nothing of this one's is written.

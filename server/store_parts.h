@@ -26,6 +26,7 @@ enum store_state {
 struct store_slot {
     struct gn_tenant tenant;
     struct gn_content content;
+    struct gn_content next; // what was stored after it; no bytes: nothing yet
     uint64_t used_at; // counts uses of the store
     uint32_t state, pages;
     uint32_t chained;      // the next in its chain; of a free slot: the next free one

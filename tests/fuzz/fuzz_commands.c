@@ -7,7 +7,8 @@
 // The first byte: 1 frames come one by one and streams go on in between (so that an answer can follow its
 // question), 2 pieces of odd sizes, 4 the rest is not bytes of the wire but a choice of commands: a byte for
 // the command, then a byte for each 8-byte unit of its body, which chooses a value that means something, 8 the
-// driver can map memory and the session may have more of it, 16 what is kept goes to host memory.
+// driver can map memory and the session may have more of it, 16 what is kept goes to host memory, 32
+// there is a content store, which has something that is promised already.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
+#include "remoting/digest.h"
 #include "server/commands.h"
+#include "server/contents.h"
 #include "server/gate.h"
 #include "server/host.h"
 #include "server/kept.h"
@@ -36,12 +39,14 @@ enum {
     CHUNK = 8 << 10,
     WINDOW = 4 * CHUNK,
     RING_BYTES = 64 << 10,
-    PROLOGUE_BYTES_MAX = 2048,
+    CONTENT_BYTES = 4096,
+    PROLOGUE_BYTES_MAX = 2048 + CONTENT_BYTES,
     CHOSEN_BYTES_MAX = 128 << 10
 };
 
 static uint8_t prologue[PROLOGUE_BYTES_MAX];
-static size_t prologue_bytes;
+static size_t prologue_bytes, plain_bytes; // the latter: without the content
+static struct gn_content content;            // that the store has
 
 static void require(bool holds)
 {
@@ -82,6 +87,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         sizeof ptx);
     ADD(module_load, .module = 0x102000003, .upload = 1);
     ADD(module_get_function, .module = 0x102000003, .function = 0x103000004, .name = "k", .name_bytes = 1);
+    plain_bytes = prologue_bytes;
+    static const uint8_t zeros[CONTENT_BYTES];
+    content = gn_content_of(zeros, CONTENT_BYTES);
+    ADD(content_offer, .contents = &content, .contents_bytes = sizeof content);
+    add(GN_OP_write_stored,
+        &(struct gn_args_write_stored){.stream = 1, .address = FAKE_MEMORY_BASE, .low = content.low, .high = content.high, .data_bytes = CONTENT_BYTES},
+        zeros, CONTENT_BYTES);
+    ADD(content_offer, .contents = &content, .contents_bytes = sizeof content);
     return 0;
 }
 
@@ -172,7 +185,10 @@ static const uint64_t values[] = {
     192 << 10,
 };
 
-static uint64_t value_of(uint8_t choice) { return values[choice % (sizeof values / sizeof *values)]; }
+static uint64_t value_of(uint8_t choice)
+{
+    return choice == 255 ? content.low : choice == 254 ? content.high : values[choice % (sizeof values / sizeof *values)];
+}
 
 static size_t fixed_units(unsigned op)
 {
@@ -271,6 +287,13 @@ static void before(struct feed *feed)
     answers[kind]++;
 }
 
+static void open_store(struct gn_worker *w)
+{
+    struct gn_store_fds fds;
+    const struct gn_contents_start start = {.on = true, .promised_bytes = 64 << 10, .tenant = "uid-1"};
+    require(!gn_store_make(&fds, 1 << 20) && !gn_contents_open(&w->contents, w, &start, &fds));
+}
+
 static void open_parts(struct gn_worker *w, struct gn_link *link)
 {
     require(!gn_output_open(&w->output, w, link, true) && !gn_staging_open(&w->staging, w) &&
@@ -287,6 +310,10 @@ static void close_parts(struct gn_worker *w)
     gn_staging_stop(w->staging);
     gn_commands_join(w->commands);
     gn_waiters_close(w->waiters);
+    if (w->contents) {
+        gn_contents_finish(w->contents, 1000);
+        gn_contents_close(w->contents);
+    }
     fake_finish();
     gn_output_close(w->output);
     gn_commands_close(w->commands);
@@ -314,13 +341,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         input = chosen;
         input_bytes = (size_t)(c.at - chosen);
     }
-    uint8_t *bytes = malloc(prologue_bytes + input_bytes + 1);
+    size_t first_bytes = data[0] & 32 ? prologue_bytes : plain_bytes;
+    uint8_t *bytes = malloc(first_bytes + input_bytes + 1);
     require(bytes);
-    memcpy(bytes, prologue, prologue_bytes);
-    memcpy(bytes + prologue_bytes, input, input_bytes);
+    memcpy(bytes, prologue, first_bytes);
+    memcpy(bytes + first_bytes, input, input_bytes);
     struct feed feed = {.link.ops = &feed_ops,
                         .data = bytes,
-                        .size = prologue_bytes + input_bytes,
+                        .size = first_bytes + input_bytes,
                         .frames = data[0] & 1,
                         .random = data[0] & 2 ? 1u + data[0] : 0,
                         .before = data[0] & 1 ? before : NULL,
@@ -342,6 +370,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         w.limits.memory_bytes = 400 << 20;
     }
     open_parts(&w, &feed.link);
+    if (data[0] & 32)
+        open_store(&w);
     gn_commands_run(w.commands);
     close_parts(&w);
     free(bytes);

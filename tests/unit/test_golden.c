@@ -287,7 +287,7 @@ static void the_answer_to_an_offer(void **state)
 {
     (void)state;
     static const uint8_t known[] = {2};
-    struct gn_out_content_offer o = {.state = GN_OFFER_ON, .known = known, .known_bytes = 1}, back;
+    struct gn_out_content_offer o = {.state = GN_OFFER_ON, .known = known, .known_bytes = 1, .more = two_contents, .more_bytes = sizeof *two_contents}, back;
     const struct gn_codec *codec = &gn_codecs[GN_OP_content_offer];
     uint8_t body[64];
     struct gn_cursor c = gn_cursor_over(body, sizeof body);
@@ -300,6 +300,8 @@ static void the_answer_to_an_offer(void **state)
     assert_int_equal(back.state, GN_OFFER_ON);
     assert_int_equal(back.known_bytes, 1);
     assert_memory_equal(back.known, known, 1);
+    assert_int_equal(back.more_bytes, sizeof *two_contents);
+    assert_memory_equal(back.more, two_contents, sizeof *two_contents);
 }
 
 static void message_samples(void **state)
