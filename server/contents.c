@@ -273,11 +273,10 @@ uint32_t gn_contents_follow(struct gn_contents *c, const struct gn_content *cont
     uint64_t bytes = 0;
     uint32_t count = 0;
     for (int i = 0; i < STEPS_MAX && count < GN_OFFER_MORE_MAX && bytes < bytes_max && gn_store_next(c->store, c->tenant, &at, &next); i++, at = next) {
-        bool full = false;
+        bool full = false; // is nobody's business: what is asked for later tells
         if (gn_content_set_find(&c->promises, &next))
             continue;
-        // Half of the room is for what is asked for.
-        if (c->promised_bytes + next.size_bytes > c->promised_bytes_max / 2 || !gn_contents_promise(c, &next, &full))
+        if (!gn_contents_promise(c, &next, &full))
             break;
         bytes += next.size_bytes;
         more[count++] = next;

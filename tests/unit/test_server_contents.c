@@ -245,12 +245,22 @@ static void what_followed_is_promised_too(void **state)
     struct gn_out_content_offer o = {0};
     request = (struct gn_request){.op = GN_OP_content_offer};
     assert_int_equal(gn_run_content_offer(&w, &request, &(struct gn_args_content_offer){.contents = contents, .contents_bytes = sizeof *contents}, &o), 0);
-    assert_int_equal(o.more_bytes, sizeof *contents); // half of what can be promised is two of them
-    assert_true(gn_content_same(o.more, &contents[1]));
-    assert_int_equal(write_content(&contents[1]), 0);
+    assert_int_equal(o.state, GN_OFFER_ON);
+    assert_int_equal(o.more_bytes, 2 * sizeof *contents); // and round again
+    assert_memory_equal(o.more, &contents[1], 2 * sizeof *contents);
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(write_content(&contents[i]), 0);
     assert_null(request.error);
-    write_content(&contents[2]);
-    assert_non_null(request.error);
+    struct gn_content others[3] = {fill(40), fill(41), fill(42)};
+    for (int i = 0; i < 3; i++) {
+        fill((uint8_t)(40 + i));
+        upload(&others[i]);
+        fake_progress();
+        gn_staging_reap(w.staging, true);
+    }
+    struct answer a = offer(others, 3, 0); // one more fits beside the three
+    assert_int_equal(a.known[0], 1);
+    assert_int_equal(a.state, GN_OFFER_ON | GN_OFFER_FULL);
 }
 
 static void malformed_offers_end_the_session(void **state)
