@@ -130,11 +130,14 @@ bool store_lock(struct gn_store *s)
     struct timespec until;
     if (atomic_load_explicit(&s->stuck, memory_order_relaxed))
         return false;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LOCK_WAIT_MS * 1000000ll;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    int error = pthread_mutex_timedlock(&s->index->mutex, &until);
+    int error = pthread_mutex_trylock(&s->index->mutex);
+    if (error == EBUSY) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += LOCK_WAIT_MS * 1000000ll;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        error = pthread_mutex_timedlock(&s->index->mutex, &until);
+    }
     if (error == EOWNERDEAD) {
         gn_log(GN_LOG_WARN, "a process has died over the content store's index: it is made anew from what is there");
         store_rebuild(s);
