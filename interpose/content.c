@@ -320,8 +320,11 @@ CUresult gn_content_write(struct gn_call *c, uint64_t stream, uint64_t address, 
     struct upload u = {.c = c, .data = data, .size_bytes = size_bytes};
     if (gn_memory_look(address, &memory))
         u.origin = address - memory.region.start;
-    if (size_bytes < GN_CONTENT_BYTES_MIN || !begin())
+    bool small = size_bytes < GN_CONTENT_BYTES_MIN;
+    if (small || !begin()) {
+        gn_hints_why(m, small ? "dedupe: copies of less than 4 KiB are sent" : "dedupe: the server keeps no content");
         return write_all_plain(&u, &target);
+    }
     CUresult r = upload_groups(&u, write_chunk, &target);
     end();
     return r;
