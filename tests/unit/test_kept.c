@@ -546,6 +546,69 @@ static void a_context_takes_its_copies_along(void **s)
     EXPECT(kept_close, CUDA_SUCCESS, .kept = COPY(30));
 }
 
+static _Atomic bool enough;
+static _Atomic unsigned had; // fetches that brought something
+static _Atomic int odd;      // a code that should not have come
+
+static void *fetch_on(void *unused)
+{
+    static _Thread_local uint8_t bytes[SIZE];
+    (void)unused;
+    while (!atomic_load(&enough)) {
+        CUresult r = gn_kept_read(&w, &(struct gn_kept_read){.kept = COPY(20), .fills = 8, .size_bytes = SIZE}, bytes);
+        if (r && r != CUDA_ERROR_INVALID_HANDLE)
+            atomic_store(&odd, (int)r);
+        atomic_fetch_add(&had, r == CUDA_SUCCESS);
+    }
+    return NULL;
+}
+
+// Two threads fetch while copies are filled in turns, read, moved out, closed and opened again; at last the context ends.
+static void fetching_all_the_time(void **s)
+{
+    (void)s;
+    enum { ROUNDS = 24 };
+    pthread_t threads[2];
+    uint64_t a = device(SIZE), b = device(SIZE);
+    atomic_store(&enough, false);
+    atomic_store(&had, 0);
+    put(a, 1, SIZE, 1);
+    fake_progress();
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, fetch_on, NULL);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        w.limits.kept_percent = i % 3 ? 25 : 0;
+        assert_int_not_equal(opened(COPY(20), SIZE), GN_KEPT_REFUSED);
+        for (unsigned k = 1; k <= 8; k++) {
+            FILL(20, k, 0, a, SIZE);
+            SPILL(20, k % 8 + 1, 0, b, SIZE);
+            if (k % 2)
+                fake_progress();
+            if (k == 5)
+                gn_kepts_make_room(&w, 0, SIZE);
+        }
+        unsigned before = atomic_load(&had);
+        for (int tries = 0; tries < 1000 && atomic_load(&had) < before + 2; tries++) {
+            fake_progress();
+            usleep(100);
+            if (tries == 3)
+                gn_kepts_make_room(&w, 0, SIZE);
+        }
+        EXPECT(kept_close, CUDA_SUCCESS, .kept = COPY(20));
+        fake_progress();
+    }
+    assert_true(atomic_load(&had) >= ROUNDS);
+    opened(COPY(20), SIZE);
+    FILL(20, 1, 0, a, SIZE);
+    EXPECT(primary_release, CUDA_SUCCESS, .context = PRIMARY);
+    assert_int_equal(status.kept, 0);
+    assert_int_equal(status.kept_device_bytes + status.kept_host_bytes, 0);
+    atomic_store(&enough, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&odd), 0);
+}
+
 // --- room
 
 static void the_program_needs_the_device(void **s)
@@ -660,6 +723,7 @@ int main(void)
         T(fetching_waits_for_fills),
         T(what_ends_the_wait),
         T(a_context_takes_its_copies_along),
+        T(fetching_all_the_time),
         T(the_program_needs_the_device),
         T(limits_of_the_session),
         T(what_streams_use_is_waited_for),
