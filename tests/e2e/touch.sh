@@ -7,8 +7,8 @@ touch=$b/tests/e2e/touch stats=$lib_scratch/stats.json
 few="read_bytes write_bytes overlaps source_changes written unmapped forked between_streams restored changed other_places random"
 # Under the sanitizers a part: theirs is to find what is wrong in Genie, not in the cases.
 case $variant in
-asan) export E2E_TRIES=200; cases="$few piped dropped moved cloned raised together source_freed gated" few="overlaps written restored" ;;
-tsan) export E2E_TRIES=60; cases="overlaps written together apart same_source interrupted gated host_functions restored in_turn random" few="together apart" ;;
+asan) export E2E_TRIES=200; cases="$few piped dropped moved cloned raised together source_freed gated random_crowd" few="overlaps written restored" ;;
+tsan) export E2E_TRIES=60; cases="overlaps written together apart same_source interrupted gated host_functions restored in_turn random_crowd" few="together apart" ;;
 *) cases= ;;
 esac
 printf 'schema = 1\n[[region]]\nclass = "kv_cache"\nmatch = { size = ">= 1" }\nkeep = "remote"\ndedupe = true\n' >"$lib_scratch/keep.toml"

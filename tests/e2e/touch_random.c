@@ -12,7 +12,7 @@
 
 #include "tests/e2e/touch.h"
 
-enum { PAGE = TOUCH_PAGE, BYTES = 64 << 10, HOSTS = 6, DEVICES = 4, STEPS = E2E_SIZE(2500, 100), LAST = 16 };
+enum { PAGE = TOUCH_PAGE, BYTES = 64 << 10, HOSTS = 6, DEVICES = 4, STEPS = E2E_SIZE(2500, 100), LAST = 16, CROWD = 4 };
 
 struct host {
     uint8_t *at, *model;
@@ -24,15 +24,15 @@ struct device {
     uint8_t *model;
 };
 
-static struct host hosts[HOSTS];
-static struct device devices[DEVICES];
-static CUstream streams[2];
-static CUfunction fill, add;
-static int fd;
-static uint64_t state;
-static char said[LAST][100];
-static unsigned step;
-static bool failed;
+// A thread's own.
+static _Thread_local struct host hosts[HOSTS];
+static _Thread_local struct device devices[DEVICES];
+static _Thread_local CUstream streams[2];
+static _Thread_local int fd;
+static _Thread_local uint64_t state;
+static _Thread_local char said[LAST][100];
+static _Thread_local unsigned step;
+static _Thread_local bool failed, alone;
 
 static unsigned below(unsigned limit) // xorshift, of its own so that the same seed means the same everywhere
 {
@@ -96,6 +96,7 @@ static void up(struct host *h, struct device *d)
     NOTE("device %d +%zu from host %d [%zu, +%zu), way %u", (int)(d - devices), to, (int)(h - hosts), at, size, way);
     if (way == 0) {
         CU(cuMemcpyHtoD(d->at + to, h->at + at, size));
+        CU(cuStreamSynchronize(NULL)); // pageable memory is read when the call returns, the other end need not be written
     } else {
         CU(cuMemcpyHtoDAsync(d->at + to, h->at + at, size, s));
         CU(cuStreamSynchronize(s));
@@ -155,7 +156,8 @@ static void remap(struct host *h)
         EXPECT(!madvise(h->at + at, size, MADV_DONTNEED));
         memset(h->model + at, 0, size);
     } else if (way == 1) {
-        munmap(h->at + at, size);
+        if (alone) // else another thread might take the place
+            munmap(h->at + at, size);
         EXPECT(mmap(h->at + at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == h->at + at);
         memset(h->model + at, 0, size);
         h->patched = true;
@@ -194,11 +196,11 @@ static void on_device(struct device *d)
     NOTE("device %d [%zu, +%zu), way %u", (int)(d - devices), at, size, way);
     switch (way) {
     case 0:
-        e2e_fill(fill, s, d->at + at, (unsigned)(size / 4), value);
+        e2e_fill(touch_fill, s, d->at + at, (unsigned)(size / 4), value);
         touch_truth(words, 0, size, value);
         break;
     case 1:
-        e2e_add(add, s, d->at + at, (unsigned)(size / 4), value);
+        e2e_add(touch_add, s, d->at + at, (unsigned)(size / 4), value);
         for (size_t i = 0; i < size / 4; i++)
             words[i] += value;
         break;
@@ -258,12 +260,11 @@ static void look_at_all(void)
 
 static unsigned setting(const char *name, unsigned otherwise) { return getenv(name) ? (unsigned)atoi(getenv(name)) : otherwise; }
 
-static void random_steps(void)
+static void begin(unsigned seed)
 {
-    unsigned seed = setting("TOUCH_SEED", 1), steps = setting("TOUCH_STEPS", e2e_tries(STEPS));
     state = 88172645463325252ull + seed * 7919ull;
+    failed = false;
     fd = memfd_create("touch", 0);
-    fill = touch_fill, add = touch_add;
     for (int i = 0; i < 2; i++)
         CU(cuStreamCreate(&streams[i], CU_STREAM_NON_BLOCKING));
     for (int i = 0; i < HOSTS; i++) {
@@ -278,30 +279,67 @@ static void random_steps(void)
         devices[i] = (struct device){e2e_alloc(BYTES), calloc(1, BYTES)};
         CU(cuMemsetD8(devices[i].at, 0, BYTES));
     }
-    for (step = 0; step < steps && !failed; step++) {
-        any_step();
-        if (step % 50 == 49)
-            look_at_all();
-    }
+    CU(cuCtxSynchronize());
+}
+
+static uint64_t end(void)
+{
+    uint64_t digest = 0;
     for (int i = 0; i < HOSTS; i++)
         compare("a host buffer at the end", hosts[i].at, hosts[i].model, BYTES);
     look_at_all();
     EXPECT(!failed);
-    uint64_t digest = 0;
     for (int i = 0; i < HOSTS; i++)
         digest = digest * 31 + touch_digest(hosts[i].at, BYTES);
-    printf("seed %u, %u steps: %016llx\n", seed, steps, (unsigned long long)digest);
     CU(cuMemFreeHost(hosts[0].at));
     for (int i = 0; i < HOSTS; i++) {
         if (i)
             touch_unmap(hosts[i].at, BYTES);
         free(hosts[i].model);
     }
-    for (int i = 0; i < DEVICES; i++)
+    for (int i = 0; i < DEVICES; i++) {
+        CU(cuMemFree(devices[i].at));
         free(devices[i].model);
+    }
     for (int i = 0; i < 2; i++)
         CU(cuStreamDestroy(streams[i]));
     close(fd);
+    return digest;
 }
 
-const struct touch_case touch_random[] = {{"random", random_steps}, {NULL, NULL}};
+static uint64_t try_steps(unsigned seed, unsigned steps)
+{
+    begin(seed);
+    for (step = 0; step < steps && !failed; step++) {
+        any_step();
+        if (step % 50 == 49)
+            look_at_all();
+    }
+    return end();
+}
+
+static void random_steps(void)
+{
+    unsigned seed = setting("TOUCH_SEED", 1), steps = setting("TOUCH_STEPS", e2e_tries(STEPS));
+    alone = true;
+    uint64_t digest = try_steps(seed, steps);
+    printf("seed %u, %u steps: %016llx\n", seed, steps, (unsigned long long)digest);
+}
+
+// The same by several threads, each with buffers of its own.
+static uint64_t digests[CROWD];
+
+static void one_of_many(unsigned number)
+{
+    CU(cuCtxSetCurrent(touch_context));
+    digests[number] = try_steps(setting("TOUCH_SEED", 1) * 100 + number, setting("TOUCH_STEPS", e2e_tries(STEPS)) / CROWD);
+}
+
+static void random_crowd(void)
+{
+    e2e_threads(CROWD, one_of_many);
+    for (unsigned i = 0; i < CROWD; i++)
+        printf("thread %u: %016llx\n", i, (unsigned long long)digests[i]);
+}
+
+const struct touch_case touch_random[] = {{"random", random_steps}, {"random_crowd", random_crowd}, {NULL, NULL}};
