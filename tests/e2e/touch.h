@@ -11,7 +11,7 @@
 enum {
     TOUCH_PAGE = 4096,
     TOUCH_BYTES = E2E_SIZE(256 << 10, 64 << 10), // of the ordinary buffer: some tens of pages
-    TOUCH_MOST = 4 << 20,                        // of the device buffers and the model
+    TOUCH_MOST = 5 << 20,                        // of the device buffers and the model
     TOUCH_ROUNDS = 3,
 };
 

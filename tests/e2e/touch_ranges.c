@@ -262,7 +262,7 @@ static void large(void)
 // More buffers than anybody would keep a list of, in turn.
 static void many_buffers(void)
 {
-    enum { BUFFERS = 200, EACH = 3 * PAGE };
+    enum { BUFFERS = 300, EACH = 4 * PAGE };
     uint8_t *host = touch_map(BUFFERS * EACH);
     for (unsigned round = 0; round < 2; round++) {
         touch_seed(touch_source, BUFFERS * EACH, round);
