@@ -151,15 +151,21 @@ void shadow_close(struct block *b)
 static int populate(const struct span *s)
 {
     const gn_page_state *states = s->block->states;
-    uint64_t index = s->first, last = s->first + s->pages;
-    while ((index = gn_pages_find(states, index, last, 1u << GN_PAGE_AWAY | 1u << GN_PAGE_LOST)) < last) {
-        uint64_t end = gn_pages_find(states, index, last, ~(1u << GN_PAGE_AWAY | 1u << GN_PAGE_LOST));
-        int r = gn_shadow_populate(s->start + (index - s->first) * GN_PAGE_BYTES, (end - index) * GN_PAGE_BYTES);
-        if (r)
-            return r;
-        index = end;
+    uint64_t index = s->first, last = s->first + s->pages, end;
+    int error = 0;
+    for (; (index = gn_pages_find(states, index, last, 1u << GN_PAGE_AWAY | 1u << GN_PAGE_LOST)) < last; index = end) {
+        uint64_t at = s->start + (index - s->first) * GN_PAGE_BYTES;
+        end = gn_pages_find(states, index, last, ~(1u << GN_PAGE_AWAY | 1u << GN_PAGE_LOST));
+        int r = gn_shadow_populate(at, (end - index) * GN_PAGE_BYTES);
+        bool some = r == -EFAULT; // pages that the program has protected from reading: the others come
+        for (uint64_t i = index; some && i < end && (!r || r == -EFAULT); i++, at += GN_PAGE_BYTES) {
+            r = gn_shadow_populate(at, GN_PAGE_BYTES);
+            error = error ? error : r;
+        }
+        if (r && r != -EFAULT)
+            return r; // and the others cannot be had either
     }
-    return 0;
+    return error;
 }
 
 int shadow_present(uint64_t first, uint64_t end)

@@ -246,6 +246,16 @@ static void withheld(void)
             _exit(wipes ? wiped[5 * PAGE] == 0 && wiped[1] == 0 : 1);
         EXPECT(returned_one(child));
         touch_up("wiped in the child", wiped, BYTES);
+        EXPECT(!mprotect(wiped, BYTES, PROT_READ | PROT_WRITE) && (!madvise(wiped, BYTES, MADV_KEEPONFORK) || !wipes));
+        touch_down(wiped, BYTES, 50 + round);
+        EXPECT(!mprotect(wiped + 3 * PAGE, 2 * PAGE, PROT_NONE)); // nobody can read these when the child is made
+        fflush(stdout);
+        if (!(child = fork()))
+            _exit(mprotect(wiped, BYTES, PROT_READ | PROT_WRITE) ? 5 : look_and_write(wiped));
+        EXPECT(returned_one(child));
+        EXPECT(!mprotect(wiped, BYTES, PROT_READ | PROT_WRITE));
+        touch_up("protected in the child", wiped, BYTES);
+        touch_down(wiped, BYTES, round);
         touch_up("not in the child", kept, BYTES);
     }
     touch_unmap(wiped, BYTES);
