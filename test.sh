@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Sets up, builds every variant and runs the default tests. Ends with `N passed, N failed, N skipped`; exit status 0 only when none failed.
-#   ./test.sh [GROUP...]   groups: rules unit fault e2e errors differential compat fuzz (all of them by default); FUZZ_SECONDS=10
+#   ./test.sh [GROUP...]   groups: rules unit fault e2e errors differential compat fuzz (all of them by default). FUZZ_SECONDS=N: N for each target
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 tests/setup.sh --tests || exit 1

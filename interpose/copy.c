@@ -213,23 +213,24 @@ static CUresult within_device(const struct work *w)
 }
 
 // What the stream comes to before new work: its own earlier work, and by the rule of the legacy stream that of others, for which
-// synchronising it would not wait. An event is such work.
+// synchronising it would not wait. An event is such work; it belongs to the stream's context, which need not be the current one.
 static CUresult wait_as_work(const struct work *w)
 {
     struct gn_args_cuEventCreate made = {.Flags = CU_EVENT_DISABLE_TIMING};
     const struct gn_handle_slot *slot = gn_handle_slot((void *)(uintptr_t)w->stream, GN_KIND_STREAM);
-    if (slot && slot->context != gn_context_id(w->c)) // where an event of this context has no place
-        return gn_stream_wait(w->c, w->stream);
-    CUresult r = gn_handle_new_here(w->c, GN_KIND_EVENT, CU_EVENT_DISABLE_TIMING, &made.phEvent);
+    struct gn_call there = *w->c;
+    if (slot && !(there.context = gn_context_find((CUcontext)(uintptr_t)slot->context)))
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult r = gn_handle_new_here(&there, GN_KIND_EVENT, CU_EVENT_DISABLE_TIMING, &made.phEvent);
     if (r)
         return r;
-    r = gn_post(w->c, GN_OP_cuEventCreate, &made);
+    r = gn_post(&there, GN_OP_cuEventCreate, &made);
     if (!r)
-        r = gn_post(w->c, GN_OP_event_record, &(struct gn_args_event_record){.event = made.phEvent, .stream = w->stream});
+        r = gn_post(&there, GN_OP_event_record, &(struct gn_args_event_record){.event = made.phEvent, .stream = w->stream});
     if (!r)
-        r = gn_ask(w->c, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = made.phEvent},
+        r = gn_ask(&there, GN_OP_event_synchronize, &(struct gn_args_event_synchronize){.event = made.phEvent},
                    &(struct gn_out_event_synchronize){0});
-    gn_post(w->c, GN_OP_event_destroy, &(struct gn_args_event_destroy){.event = made.phEvent});
+    gn_post(&there, GN_OP_event_destroy, &(struct gn_args_event_destroy){.event = made.phEvent});
     gn_handle_drop(made.phEvent);
     return r;
 }

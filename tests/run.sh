@@ -5,7 +5,6 @@ set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
-fuzz_seconds=${FUZZ_SECONDS:-10}
 passed=0 failed=0 skipped=0
 logs=build/tests
 mkdir -p "$logs"
@@ -37,30 +36,70 @@ count() {
     fi
 }
 
-# tap LABEL COMMAND...: runs it when one of two places is free. settle: waits for all of them, counts them in their order.
-labels=()
+# tap LABEL COMMAND...: a program to run, which says TAP, for $limit seconds at most. settle: runs them all, so many at a time, those first that take long, and counts them in
+# the order in which they were named, each as soon as those before it are counted.
+places=${TEST_PLACES:-2} # the tests are written for two cores
+labels=() commands=()
 tap() {
-    local label=$1 log
-    shift
-    log=$logs/${label//[^a-zA-Z0-9_.-]/_}
-    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
-    rm -f "$log.rc"
-    {
-        local began=$SECONDS
-        timeout -k 5 "${TEST_TIMEOUT:-300}" "$@" >"$log.log" 2>&1 </dev/null
-        echo "$? $((SECONDS - began))" >"$log.rc"
-    } &
-    labels+=("$label")
+    local command
+    printf -v command '%q ' timeout -k 5 "${limit:-${TEST_TIMEOUT:-300}}" "${@:2}"
+    labels+=("$1") commands+=("$command")
+}
+log_of() { printf '%s\n' "$logs/${1//[^a-zA-Z0-9_.-]/_}"; }
+run_one() { # LABEL COMMAND
+    local log began=$SECONDS status
+    log=$(log_of "$1")
+    eval "$2" >"$log.log" 2>&1 </dev/null
+    status=$?
+    echo "$status $((SECONDS - began))" >"$log.new"
+    mv "$log.new" "$log.rc"
+}
+# What is begun late and takes long leaves a core idle at the end. How long each has taken here the last time is known; where it is not, the
+# whole-path tests under sanitizers are taken to be the longest, then the rest of them.
+in_order() {
+    local i label status seconds
+    for i in "${!labels[@]}"; do
+        label=${labels[$i]}
+        if ! read -r status seconds 2>/dev/null <"$(log_of "$label").rc"; then
+            case $label in
+            *lanes* | *sizes* | *waits* | *bench*) seconds=40 ;;
+            e2e:*tsan) seconds=20 ;;
+            e2e:* | fault:* | differential:* | compat:* | *server_front) seconds=10 ;;
+            *) seconds=1 ;;
+            esac
+        fi
+        echo "$seconds $i"
+    done | sort -k1,1nr -k2,2n | cut -d ' ' -f 2
 }
 settle() {
-    local label log status seconds
-    wait
-    for label in ${labels[@]+"${labels[@]}"}; do
-        log=$logs/${label//[^a-zA-Z0-9_.-]/_}
-        read -r status seconds <"$log.rc" || status=1 seconds=0
-        count "$label" "$status" "$log.log" "$seconds"
+    local i log next=0 order
+    order=$(in_order)
+    for i in "${!labels[@]}"; do rm -f "$(log_of "${labels[$i]}").rc"; done
+    for i in $order; do
+        while [ "$(jobs -rp | wc -l)" -ge "$places" ]; do
+            wait -n
+            count_done
+        done
+        run_one "${labels[$i]}" "${commands[$i]}" &
     done
-    labels=()
+    while [ "$next" -lt ${#labels[@]} ]; do
+        wait -n
+        count_done
+    done
+    labels=() commands=()
+}
+count_done() { # those whose turn it is
+    local label status seconds
+    while [ "$next" -lt ${#labels[@]} ]; do
+        label=${labels[$next]}
+        log=$(log_of "$label")
+        if ! read -r status seconds 2>/dev/null <"$log.rc"; then
+            [ -z "$(jobs -rp)" ] || return 0
+            status=1 seconds=0 # it has not even ended
+        fi
+        count "$label" "$status" "$log.log" "$seconds"
+        next=$((next + 1))
+    done
 }
 
 group_rules() {
@@ -68,13 +107,13 @@ group_rules() {
 }
 
 # Under the thread sanitizer what has threads; under the address sanitizer all but the cubin reader's, which tries every truncation (the fuzz
-# target of the same reader has that sanitizer too).
+# target of the same reader has that sanitizer too), and the comparison with nvcc, whose minute is the compiler's.
 threaded='hints_match|connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
 group_unit() {
     local v t
     for v in build build/asan build/tsan; do
         for t in "$v"/tests/unit/test_*; do
-            case $t in *.o | *.d | build/asan/*/test_image_cubin) continue ;; esac
+            case $t in *.o | *.d | build/asan/*/test_image_cubin | build/asan/*/test_image_nvcc) continue ;; esac
             [ "$v" != build/tsan ] || [[ ${t##*/test_} =~ ^($threaded)$ ]] || continue
             [ -x "$t" ] && tap "unit: ${t#build/}" "$t"
         done
@@ -84,6 +123,7 @@ group_unit() {
 group_fault() {
     local t v
     for t in tests/fault/*.sh; do
+        [ "${t##*/}" = lib.sh ] && continue # what they share
         for v in release asan tsan; do tap "fault: $(basename "$t" .sh) $v" bash "$t" "$v"; done
     done
 }
@@ -111,34 +151,17 @@ group_compat() {
     tap "compat: libraries" bash tests/compat/libraries.sh
 }
 
-# Two at a time: the seconds are the budget, the machine has two cores.
+# Each target gets its share of the seconds; FUZZ_SECONDS is what each of them gets.
+fuzz_all_seconds=80
 group_fuzz() {
-    local t n=0 names=() pids=() logs_of=()
-    fuzz_wait() {
-        local i
-        for i in "${!pids[@]}"; do
-            wait "${pids[$i]}"
-            local status=$?
-            if [ "$status" -eq 0 ]; then
-                echo "ok 1 - $(grep -oE 'stat::number_of_executed_units: *[0-9]+|Done [0-9]+ runs.*' "${logs_of[$i]}" | tail -n 1)" >>"${logs_of[$i]}"
-            else
-                echo "not ok 1 - ${names[$i]}" >>"${logs_of[$i]}"
-            fi
-            count "fuzz: ${names[$i]}" "$status" "${logs_of[$i]}"
-        done
-        names=() pids=() logs_of=()
-    }
+    local t targets=() each limit
     for t in build/fuzz/tests/fuzz/fuzz_*; do
         case $t in *.o | *.d) continue ;; esac
-        n=$(basename "$t")
-        n=${n#fuzz_}
-        mkdir -p "build/fuzz/corpus/$n" "tests/fuzz/corpus/$n"
-        "$t" -max_total_time="$fuzz_seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
-            -artifact_prefix="build/fuzz/finding-$n-" "build/fuzz/corpus/$n" "tests/fuzz/corpus/$n" >"$logs/fuzz_$n.log" 2>&1 </dev/null &
-        pids+=($!) names+=("$n") logs_of+=("$logs/fuzz_$n.log")
-        [ ${#pids[@]} -eq 2 ] && fuzz_wait
+        targets+=("$t")
     done
-    fuzz_wait
+    each=${FUZZ_SECONDS:-$((fuzz_all_seconds / (${#targets[@]} + 1) + 1))}
+    limit=$((each + 60))
+    for t in "${targets[@]}"; do tap "fuzz: ${t##*/fuzz_}" bash tests/fuzz/run.sh "$t" "$each"; done
 }
 
 groups=("$@")
@@ -146,7 +169,7 @@ groups=("$@")
 for g in "${groups[@]}"; do
     declare -F "group_$g" >/dev/null || { echo "run.sh: there is no group '$g'" >&2; exit 2; }
     "group_$g"
-    settle
 done
+settle
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

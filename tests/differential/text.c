@@ -8,23 +8,6 @@
 
 #include "tests/differential/program.h"
 
-void program_write(const struct program *p, FILE *f)
-{
-    fprintf(f, "# seed %llu\n", (unsigned long long)p->seed);
-    for (unsigned i = 0; i < p->count; i++) {
-        const struct op *op = &p->ops[i];
-        fprintf(f, "%u %u %s", op->thread, op->section, kinds[op->kind].name);
-        for (unsigned k = 0; k < kinds[op->kind].count; k++) {
-            const struct arg *a = &op->args[k];
-            if (a->slot == NONE)
-                fprintf(f, " %lld", (long long)a->n);
-            else
-                fprintf(f, " %s%u+%lld", a->slot >= 64 ? "h" : "", a->slot % 64u, (long long)a->n);
-        }
-        fputc('\n', f);
-    }
-}
-
 static unsigned slots_of(char type)
 {
     switch (type) {
@@ -37,6 +20,23 @@ static unsigned slots_of(char type)
     case 'f': case 'F': return FUNCTIONS;
     case 'x': return DEVICES;
     default: return 0;
+    }
+}
+
+void program_write(const struct program *p, FILE *f)
+{
+    fprintf(f, "# seed %llu\n", (unsigned long long)p->seed);
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct op *op = &p->ops[i];
+        fprintf(f, "%u %u %s", op->thread, op->section, kinds[op->kind].name);
+        for (unsigned k = 0; k < kinds[op->kind].count; k++) {
+            const struct arg *a = &op->args[k];
+            if (a->slot == NONE || !slots_of(kinds[op->kind].types[k])) // results have none
+                fprintf(f, " %lld", (long long)a->n);
+            else
+                fprintf(f, " %s%u+%lld", a->slot >= 64 ? "h" : "", a->slot % 64u, (long long)a->n);
+        }
+        fputc('\n', f);
     }
 }
 

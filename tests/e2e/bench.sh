@@ -10,16 +10,20 @@ fi
 bench=$b/genie-bench rows=$lib_scratch/rows
 baselines=local,capture_only,local_remote,no_semantics
 
-# value WORKLOAD BASELINE METRIC [FILE]: the row's median; nothing when there is no such row.
-value() {
-    tr -d '\n' <"${4:-$rows.json}" | sed 's/}/}\n/g' | grep "\"workload\": \"$1\"" | grep "\"baseline\": \"$2\"" | grep "\"metric\": \"$3\"" |
-        sed 's/.*"median": \([^,]*\),.*/\1/'
+# value WORKLOAD BASELINE METRIC: the row's median in the run that read_rows has read; nothing when there is no such row.
+declare -A medians
+value() { printf '%s\n' "${medians[$1 $2 $3]-}"; }
+read_rows() {
+    local key median
+    medians=()
+    while read -r key median; do medians[${key//,/ }]=$median; done < <(tr -d '\n' <"$rows.json" | sed 's/}/}\n/g' |
+        sed -n 's/.*"workload": "\([^"]*\)".*"baseline": "\([^"]*\)".*"metric": "\([^"]*\)".*"median": \([^,]*\),.*/\1,\2,\3 \4/p')
 }
 is_number() { [[ $1 =~ ^[0-9.e+-]+$ ]] || { echo "'$1' is no number: $2"; return 1; }; }
 
 runs() { # runs NAME ARGUMENT...
     timeout 100 "$bench" "${@:2}" --json "$rows.json" >"$rows.out" 2>"$rows.err" || { cat "$rows.out" "$rows.err"; return 1; }
-    "$b/tests/e2e/check_json" "$rows.json"
+    "$b/tests/e2e/check_json" "$rows.json" && read_rows
 }
 micro_rows="launch_0 launch_8 launch_32 launch_sync sync_idle step_300 threads_1 threads_4 threads_16 malloc_free malloc_free_1MiB malloc free
     event_cycle event_query_ready event_query_busy stream_query_ready stream_query_busy device_attribute function_attribute
@@ -27,6 +31,7 @@ micro_rows="launch_0 launch_8 launch_32 launch_sync sync_idle step_300 threads_1
     htod_pageable_4B htod_pinned_4B dtoh_pageable_4B dtoh_pinned_4B htod_pageable_64KiB dtoh_pinned_64KiB"
 all_there() {
     local w r
+    read_rows
     for w in $micro_rows; do
         for r in ${baselines//,/ }; do
             is_number "$(value "$w" "$r" time)" "$w of $r" || return 1
@@ -39,6 +44,7 @@ all_there() {
         is_number "$(value lone_launch no_semantics p99)" p99
 }
 counted() { # a copy back waits once; without optimisations every launch waits as well
+    read_rows
     [ "$(value step_300 no_semantics round_trips)" = 1.0 ] && [ "$(value step_300 local_remote round_trips)" = 301.0 ] && return 0
     echo "round trips of 300 launches and a copy: $(value step_300 no_semantics round_trips), $(value step_300 local_remote round_trips)"
     return 1

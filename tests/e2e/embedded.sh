@@ -53,6 +53,7 @@ check "the main job runs locally" run_local
 serve
 check "the same tokens over a Unix socket, in less than 256 KiB and one thread" run_embedded unix
 check "everything works in it, linked statically" embedded
+[ "$variant" = release ] && export E2E_TRIES=60
 for p in $programs; do
     GENIE_PROFILE=embedded check "$p: as locally with GENIE_PROFILE=embedded" same 240 "$p" "$bin/$p"
 done

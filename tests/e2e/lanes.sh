@@ -22,6 +22,7 @@ unused() {
 serve 127.0.0.1:0
 export GENIE_LANES=4
 check "sizes over four connections" used sizes "$b/tests/e2e/sizes"
+export E2E_TRIES=${E2E_TRIES:-60} # large copies of 16 MiB from here on, as many of them
 check "order over four connections" same 120 order "$b/tests/e2e/order"
 [ "$variant" = tsan ] || check "waits over four connections" same 240 waits "$b/tests/e2e/waits"
 check "a lost context with lanes" same 120 errors "$b/tests/e2e/errors"

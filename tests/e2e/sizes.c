@@ -14,7 +14,7 @@ enum {
     ALLOCATIONS = 100000,
     NAME_BYTES = 4096,
     PARAMETER_WORDS = (32764 - 8) / 4,
-    COPY_BYTES = 64 << 20,
+    COPY_BYTES = E2E_SIZE(64 << 20, 16 << 20),
 };
 
 static CUcontext context;

@@ -11,11 +11,11 @@
 
 enum {
     READERS = 24,
-    READ_BYTES = E2E_SIZE(3 << 20, 5 << 19), // several pieces
+    READ_BYTES = E2E_SIZE(3 << 20, 5 << 18), // several pieces
     PIECE_BYTES = 4096,
     BEHIND = 16,            // asynchronous copies to the host behind a host function
     UPLOAD_BYTES = 1 << 20,
-    UPLOADS = E2E_SIZE(100, 70), // more than a window
+    UPLOADS = E2E_SIZE(100, 24), // more than a window of the server that it is run against
 };
 
 static CUcontext context;

@@ -2,20 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fetch channels that nobody should get, and some that are misused (fetch_misuse.c has the misuses): what is wrong ends its channel and nothing else,
 # nobody gets another session's bytes, and a client that is killed in the middle leaves nothing behind.
-. "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
-misuse() { [ "$(timeout -k 5 60 "$b/tests/fault/fetch_misuse" "$1" 2>&1 | tee /dev/stderr)" = fine ]; } # it has the shim in it
-no_workers() {
-    local tries
-    for ((tries = 60; tries > 0; tries--)); do
-        [ "$(ps -o pid= --ppid "$server_pid" | wc -l)" -le 1 ] && return 0
-        sleep 0.05
-    done
-    ps -o pid,stat,args --ppid "$server_pid"
-    return 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+channel() { [ "$(timeout -k 5 60 "$b/tests/fault/fetch_misuse" "$1" 2>&1 | tee /dev/stderr)" = fine ]; } # it has the shim in it
 all() {
     for what in number none one-more huge reserved garbage out-of-range keys many half deaf unfilled; do
-        check "$1: $what" misuse "$what"
+        check "$1: $what" channel "$what"
     done
 }
 serve 127.0.0.1:0
@@ -29,14 +20,14 @@ others() {
         id=$(head -n 1 "$lib_scratch/forever") && [ -n "$id" ] && break
         sleep 0.05
     done
-    FOREIGN=$id misuse foreign
+    FOREIGN=$id channel foreign
     result=$?
     kill -KILL "$pid" || return 1
     wait "$pid" 2>/dev/null
-    [ "$result" -eq 0 ] && no_workers && misuse garbage
+    [ "$result" -eq 0 ] && few_workers && channel garbage
 }
 check "another session, and a client that is killed while it fetches" others
-check "no worker is left" no_workers
+check "no worker is left" few_workers
 stop_server "$server_pid"
 if [ "$variant" = release ]; then
     serve "unix:$lib_scratch/socket"

@@ -2,24 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Lanes that nobody should get, and lanes that are misused: who has not the key gets none, what does not fit its command ends its own session and
 # no other, and a piece that does not come holds up nobody else (raw_lane.c has the misuses).
-. "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 raw=$b/tests/fault/raw_lane
-next_is_fine() { GENIE_LANES=3 remotely timeout 60 "$b/tests/fault/work" once; }
-
-# misuse NAME ANSWER [LOG]
-misuse() {
-    local answer tries
-    : >"$lib_scratch/server.log"
-    answer=$(timeout 60 "$raw" "$GENIE_SERVER" "$1" 2>&1)
-    echo "$1: $answer"
-    grep -qE -- "$2" <<<"$answer" || { cat "$lib_scratch/server.log"; return 1; }
-    for ((tries = 60; tries > 0; tries--)); do
-        [ -z "${3:-}" ] || grep -qE -- "$3" "$lib_scratch/server.log" && break
-        sleep 0.05
-    done
-    [ "$tries" -gt 0 ] || { cat "$lib_scratch/server.log"; return 1; }
-    kill -0 "$server_pid"
-}
+export GENIE_LANES=3 # of the programs that are served in between
 broke='broke the protocol'
 serve 127.0.0.1:0
 check "payload before its command and behind it" misuse right '^replies: 1$' 'session .* ended: over'
@@ -49,15 +34,6 @@ beside() { # half a piece, and another session meanwhile
     grep -q '^silent$' "$lib_scratch/half"
 }
 check "half a piece, and nothing more: others are served" beside
-few_workers() {
-    local tries
-    for ((tries = 60; tries > 0; tries--)); do
-        [ "$(ps -o pid= --ppid "$server_pid" | wc -l)" -le 1 ] && return 0
-        sleep 0.05
-    done
-    ps -o pid,stat,args --ppid "$server_pid"
-    return 1
-}
 check "no worker is left over" few_workers
 check "the next program is served" next_is_fine
 tap_end

@@ -2,24 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A client that writes anything into the memory it shares with the server, at any time: its session ends, or it gets what it asked for; the server
 # and its next client are none the wiser (raw_shm.c has the misuses).
-. "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 raw=$b/tests/fault/raw_shm
-next_is_fine() { remotely timeout 60 "$b/tests/fault/work" once; }
-
-# misuse NAME ANSWER [LOG]
-misuse() {
-    local answer tries
-    : >"$lib_scratch/server.log"
-    answer=$(timeout 100 "$raw" "$GENIE_SERVER" "$1" 2>&1)
-    echo "$1: $answer"
-    grep -qE -- "$2" <<<"$answer" || return 1
-    for ((tries = 60; tries > 0; tries--)); do
-        [ -z "${3:-}" ] || grep -qE -- "$3" "$lib_scratch/server.log" && break
-        sleep 0.05
-    done
-    [ "$tries" -gt 0 ] || { cat "$lib_scratch/server.log"; return 1; }
-    kill -0 "$server_pid"
-}
 broke='broke the protocol'
 serve
 check "one that does it right" misuse right '^replies: 2$' 'session .* ended: over'
@@ -38,15 +22,6 @@ check "nonsense in the words of sleep" misuse scribbles-on-words '^replies: 2000
 check "nonsense everywhere" misuse scribbles-everywhere '.' 'session .* ended'
 check "the next program is served" next_is_fine
 if [ "$variant" = release ]; then check "one that never reads" misuse never-reads '^closed$' 'does not read'; fi
-few_workers() {
-    local tries
-    for ((tries = 60; tries > 0; tries--)); do
-        [ "$(ps -o pid= --ppid "$server_pid" | wc -l)" -le 1 ] && return 0
-        sleep 0.05
-    done
-    ps -o pid,stat,args --ppid "$server_pid"
-    return 1
-}
 check "no worker is left over" few_workers
 check "the next program is served" next_is_fine
 tap_end

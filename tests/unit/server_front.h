@@ -92,7 +92,7 @@ static inline void start(struct front *f, const char *more)
     snprintf(f->control, sizeof f->control, "%s/control", f->folder);
     snprintf(f->log, sizeof f->log, "%s/log", f->folder);
     snprintf(text, sizeof text,
-             "[server]\nlisten = [\"unix:%s/socket\"]\ncontrol = \"%s\"\nio_uring = %s\nshutdown_s = 5\n%s",
+             "[server]\nlisten = [\"unix:%s/socket\"]\ncontrol = \"%s\"\nio_uring = %s\nshutdown_s = 2\n%s",
              f->folder, f->control, plain ? "false" : "true", more);
     gn_server_config_defaults(&config);
     if (gn_server_config_parse(&config, "test", text, strlen(text), why, sizeof why) ||
