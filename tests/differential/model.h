@@ -48,13 +48,14 @@ struct model {
     struct {
         struct clock known;                      // what is done before anything that is enqueued now
         struct clock worked;                     // what was done before the last work; what it has waited for since orders nobody else
+        struct clock maybe;                      // what drivers may make its new work wait for besides: what other lanes only wait for
         uint16_t count, quiet, host_functions;   // work; of it, what a synchronise has seen done; up to the last host function
         uint8_t owner;
     } lanes[LANES];
     struct {
         uint8_t state, context, owner;
         bool recorded;
-        struct clock known;
+        struct clock known, maybe;               // what is done when it has passed; what it may wait for, as `maybe` of a lane
     } events[EVENTS];
     struct memory devices[DEVICES], hosts[HOSTS];
     struct {

@@ -9,14 +9,22 @@ bool model_lane_is_gated(const struct model *m, uint8_t lane)
     return m->gate != NO_LANE && (lane == m->gate || model_is_gated(m, &m->lanes[lane].worked));
 }
 
-// Whether work of the lane, or a wait for it, may have to wait for the gate: as `before`, and by what other lanes only wait for.
-static bool may_meet_gate(const struct model *m, const struct op *op, uint8_t lane)
+struct clock model_may_meet(const struct model *m, const struct op *op, uint8_t lane)
 {
     struct clock k = model_before(m, op, lane);
     uint8_t context = model_lane_context(m, lane), legacy = LANE_LEGACY + context;
+    model_merge(&k, &m->lanes[lane].maybe);
     for (uint8_t i = STREAM_FIRST; i < LANES; i++)
-        if (model_lane_context(m, i) == context && (lane == legacy ? model_lane_blocks(m, i) : i == legacy && model_lane_blocks(m, lane)))
+        if (model_lane_context(m, i) == context && (lane == legacy ? model_lane_blocks(m, i) : i == legacy && model_lane_blocks(m, lane))) {
             model_merge(&k, &m->lanes[i].known);
+            model_merge(&k, &m->lanes[i].maybe);
+        }
+    return k;
+}
+
+static bool may_meet_gate(const struct model *m, const struct op *op, uint8_t lane)
+{
+    struct clock k = model_may_meet(m, op, lane);
     return model_is_gated(m, &k);
 }
 
@@ -68,7 +76,7 @@ bool model_passes_gate(const struct model *m, const struct op *op)
         return !may_meet_gate(m, op, lane) && host_functions_are_done(m, op);
     case G_EVENT:
         return op->kind != K_cuEventSynchronize ||
-               (a[0].slot != NONE && !model_is_gated(m, &m->events[a[0].slot].known) && host_functions_are_done(m, op));
+               (a[0].slot != NONE && !model_is_gated(m, &m->events[a[0].slot].known) && !model_is_gated(m, &m->events[a[0].slot].maybe) && host_functions_are_done(m, op));
     case G_MEMORY: return op->kind == K_cuMemAlloc_v2 || op->kind == K_cuMemAllocHost_v2 || op->kind == K_cuMemHostAlloc;
     case G_CONTEXT:
         return op->kind == K_cuCtxPushCurrent_v2 || op->kind == K_cuCtxPopCurrent_v2 || op->kind == K_cuCtxSetCurrent ||

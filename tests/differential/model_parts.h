@@ -31,6 +31,8 @@ bool model_context_is_done(struct model *m, const struct op *op, uint8_t context
 
 // --- the gate (model_gate.c)
 bool model_is_gated(const struct model *m, const struct clock *k);
+// What new work of the lane, or a wait for it, may have to wait for: as model_before, and by what other lanes only wait for.
+struct clock model_may_meet(const struct model *m, const struct op *op, uint8_t lane);
 bool model_lane_is_gated(const struct model *m, uint8_t lane);
 bool model_passes_gate(const struct model *m, const struct op *op);
 bool model_gate_close(struct model *m, struct op *op);

@@ -52,8 +52,10 @@ bool model_stream_ops(struct model *m, struct op *op)
         if (!model_take(m, &m->events[a[1].slot].owner, op) || !model_take(m, &m->lanes[lane].owner, op))
             return false;
         m->lanes[lane].quiet = UINT16_MAX; // whether it is at rest nobody can tell until somebody waits
-        if (m->events[a[1].slot].recorded)
+        if (m->events[a[1].slot].recorded) {
             model_merge(&m->lanes[lane].known, &m->events[a[1].slot].known);
+            model_merge(&m->lanes[lane].maybe, &m->events[a[1].slot].maybe);
+        }
         return true;
     default: return true;
     }
@@ -95,6 +97,7 @@ bool model_event_ops(struct model *m, struct op *op)
         lane = model_lane(m, op->thread, &a[1]);
         if (m->events[slot].state != LIVE || lane == NO_LANE || model_lane_context(m, lane) != m->events[slot].context)
             return true;
+        m->events[slot].maybe = model_may_meet(m, op, lane);
         if (!model_enqueue(m, op, lane))
             return false;
         m->events[slot].recorded = true;
