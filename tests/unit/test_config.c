@@ -408,12 +408,99 @@ static void enums_and_nearest_names(void **state)
     assert_null(gn_config_nearest(word, sizeof word, names, 4));
 }
 
+// --- all problems at once, and values of several forms
+
+struct heard {
+    uint32_t problems, words, integers;
+    char text[32], first[GN_CONFIG_ERROR_BYTES], last[GN_CONFIG_ERROR_BYTES];
+};
+
+static const char *hear_value(void *target, const struct gn_config_key *key, const struct gn_config_value *value)
+{
+    struct heard *h = target;
+    if (key->type == GN_CONFIG_TEXT)
+        snprintf(h->text, sizeof h->text, "%s", value->string);
+    else if (key->type == GN_CONFIG_WORDS)
+        h->words = value->strings.count;
+    else
+        h->integers = value->integers.count;
+    return NULL;
+}
+
+static void hear_problem(void *context, const char *text)
+{
+    struct heard *h = context;
+    snprintf(h->problems++ ? h->last : h->first, GN_CONFIG_ERROR_BYTES, "%s", text);
+}
+
+static const struct gn_config_key form_keys[] = {
+    {"", "text", GN_CONFIG_TEXT, .set = hear_value, .doc = "d"},
+    {"", "words", GN_CONFIG_WORDS, .set = hear_value, .doc = "d"},
+    {"", "integers", GN_CONFIG_INTEGERS, .set = hear_value, .max = 9, .doc = "d"},
+    {"", "needed", GN_CONFIG_TEXT, .set = hear_value, .required = true, .doc = "d"},
+};
+static const struct gn_config_schema form_schema = {form_keys, 4};
+
+static int hear(struct heard *h, const char *text)
+{
+    const struct gn_config_listener listener = {hear_problem, h};
+    *h = (struct heard){0};
+    error.text[0] = 0;
+    int rc = gn_config_read_all(&form_schema, "s.toml", text, strlen(text), arena, sizeof arena, h, &error, &listener);
+    assert_true((rc < 0) == (h->problems > 0));
+    assert_string_equal(error.text, h->first);
+    return rc;
+}
+
+static void values_of_several_forms(void **state)
+{
+    struct heard h;
+    (void)state;
+    assert_null(gn_config_check_schema(&form_schema));
+    assert_int_equal(hear(&h, "needed = -12\nwords = 'a'\nintegers = 3\n"), 0);
+    assert_string_equal(h.text, "-12");
+    assert_int_equal(h.words, 1);
+    assert_int_equal(h.integers, 1);
+    assert_int_equal(hear(&h, "needed = 'x y'\nwords = ['a', 'b']\nintegers = [3, 9, 0]\n"), 0);
+    assert_string_equal(h.text, "x y");
+    assert_int_equal(h.words, 2);
+    assert_int_equal(h.integers, 3);
+    assert_int_equal(hear(&h, "needed = 1\nwords = []\nintegers = []\n"), 0);
+    static const char *const bad[] = {"text = 1.5", "text = true", "text = [1]", "text = \"a\\u0000\"", "words = 1", "words = ['a', 1]",
+                                      "words = {a = 1}", "integers = 'a'", "integers = 10", "integers = [1, 10]", "integers = [1, '2']", "integers = -1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "needed = 1\n%s\n", bad[i]);
+        if (hear(&h, text) != -EINVAL || h.problems != 1 || strncmp(h.first, "s.toml:2:", 9))
+            fail_msg("%s: %s", bad[i], h.first);
+    }
+}
+
+static void all_problems_are_told(void **state)
+{
+    struct heard h;
+    static char many[8192];
+    (void)state;
+    assert_int_equal(hear(&h, "text = true\nunknown = 1\n[nowhere]\nx = 1\n"), -EINVAL);
+    assert_int_equal(h.problems, 4);
+    assert_string_equal(h.last, "s.toml:1:1: \"needed\" is missing");
+    assert_int_equal(hear(&h, "text = true\nunknown 1\n"), -EINVAL); // what is no TOML has no second problem
+    assert_int_equal(h.problems, 1);
+    for (size_t i = 0, at = 0; i < 500; i++)
+        at += (size_t)sprintf(many + at, "k%zu = 1\n", i);
+    assert_int_equal(hear(&h, many), -EINVAL);
+    assert_int_equal(h.problems, GN_CONFIG_PROBLEMS_MAX);
+}
+
 static void schemas_are_checked(void **state)
 {
     (void)state;
     assert_null(gn_config_check_schema(&schema));
     static const struct gn_config_key bad_keys[] = {
         {"", "a", GN_CONFIG_INTEGER, .doc = "d"},
+        {"", "a", GN_CONFIG_TEXT, .doc = "d"},
+        {"", "a", GN_CONFIG_INTEGERS, .doc = "d"},
+        {"", "a", GN_CONFIG_WORDS, .doc = "d"},
         {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, small), .max = 256, .doc = "d"},
         {"", "a", GN_CONFIG_INTEGER, GN_CONFIG_FIELD(struct settings, nice), .min = -40000, .max = 1,
          .doc = "d"},
@@ -444,6 +531,8 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(durations),
         cmocka_unit_test(enums_and_nearest_names),
+        cmocka_unit_test(values_of_several_forms),
+        cmocka_unit_test(all_problems_are_told),
         cmocka_unit_test(schemas_are_checked),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
