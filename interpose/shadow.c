@@ -215,6 +215,7 @@ static int read_kept(const struct copy *y, const char **why, CUresult *r)
     if (error) {
         *why = error == -EINVAL ? "the host memory is locked" : "the host memory has changed hands meanwhile";
         give_up(b, is_new);
+        shadow_manner(y->first, y->pages)->pause = SHADOW_PAUSE; // locked memory stays locked
         return error;
     }
     equals(&(struct part){b, device_of(y, y->first) - at * GN_PAGE_BYTES, at, at + y->pages}, version);
@@ -466,7 +467,7 @@ bool gn_shadow_write(struct gn_call *c, uint64_t stream, uint64_t address, const
     struct copy y = copy_of(c, stream, address, from, size_bytes, false, m);
     const char *why = NULL;
     bool wanted = m.dedupe || m.keep_remote, done = false;
-    if (!gn_options_on(GN_OPT_SHADOW | GN_OPT_UNCHANGED) || !y.pages || (!wanted && !atomic_load(&gn_shadow_any)))
+    if (!y.pages || (!(wanted && y.pages >= SHADOW_PAGES_MIN && gn_options_on(GN_OPT_UNCHANGED)) && !shadow_touches(y.host, y.end)))
         return false;
     int cancel;
     enter(&cancel);

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -87,13 +89,11 @@ int gn_shadow_kernel_open(const char **why)
     pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     struct scan nothing = {.size = sizeof nothing};
-    struct mapping first = {.size = sizeof first, .query_flags = 1 << 4}; // the first mapping at or above address 0
     *why = faults == -EPERM  ? "no userfaultfd that serves faults of the kernel (it takes a privilege, /dev/userfaultfd or vm.unprivileged_userfaultfd)"
            : faults == -EMFILE || faults == -ENFILE ? "no descriptor is left"
            : faults < 0      ? "this kernel's userfaultfd is too old (Linux 6.7 is needed)"
            : pagemap < 0 || maps < 0 || ioctl(pagemap, PAGEMAP_SCAN, &nothing) < 0 ? "/proc/self/pagemap cannot be asked which pages were written (Linux 6.7 is needed)"
-           : ioctl(maps, PROCMAP_QUERY, &first) < 0 ? "/proc/self/maps cannot be queried (Linux 6.11 is needed)"
-                                                    : NULL;
+                                                                           : NULL;
     if (!*why)
         return 0;
     int error = faults < 0 ? faults : -ENOSYS;
@@ -139,11 +139,62 @@ int gn_shadow_populate(uint64_t start, uint64_t size_bytes)
     return r;
 }
 
+// A line of /proc/self/maps: "start-end rwxp offset major:minor inode path". False: another.
+static bool read_mapping(const char *line, struct mapping *m)
+{
+    char access[5];
+    unsigned long long first, end, offset, inode;
+    if (sscanf(line, "%llx-%llx %4s %llx %*x:%*x %llu", &first, &end, access, &offset, &inode) != 5)
+        return false;
+    m->start = first;
+    m->end = end;
+    m->inode = inode;
+    m->flags = (access[0] == 'r' ? MAPPING_READABLE : 0) | (access[1] == 'w' ? MAPPING_WRITABLE : 0) | (access[3] == 's' ? MAPPING_SHARED : 0);
+    return true;
+}
+
+// Before Linux 6.11 there is only the text, which is read as far as the address.
+static int find_mapping(struct mapping *m)
+{
+    enum { TEXT_BYTES = 8192 }; // a line is shorter: a path has 4096 bytes at most
+    char text[TEXT_BYTES + 1];
+    size_t have = 0;
+    off_t at = 0;
+    for (;;) {
+        ssize_t n = pread(maps, text + have, TEXT_BYTES - have, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EFAULT;
+        at += n;
+        have += (size_t)n;
+        text[have] = 0;
+        char *line = text, *end;
+        for (; (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            if (read_mapping(line, m) && m->end > m->address)
+                return m->start <= m->address ? 0 : -EFAULT;
+        }
+        have = strlen(line);
+        if (have == TEXT_BYTES)
+            return -EFAULT;
+        memmove(text, line, have);
+    }
+}
+
+static int mapping_at(uint64_t address, struct mapping *m)
+{
+    *m = (struct mapping){.size = sizeof *m, .address = address};
+    if (!ioctl(maps, PROCMAP_QUERY, m))
+        return 0;
+    return errno == ENOTTY || errno == EINVAL ? find_mapping(m) : -errno;
+}
+
 int gn_shadow_trackable(uint64_t start, uint64_t size_bytes, const char **why)
 {
     for (uint64_t at = start; at < start + size_bytes;) {
-        struct mapping m = {.size = sizeof m, .address = at};
-        if (ioctl(maps, PROCMAP_QUERY, &m)) {
+        struct mapping m;
+        if (mapping_at(at, &m)) {
             *why = "nothing is mapped in a part of the range";
             return -EFAULT;
         }

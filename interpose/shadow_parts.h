@@ -26,6 +26,7 @@ enum {
     SHADOW_BLOCKS_MAX = 256,   // ranges tracked at once: a program's layers, twice
     SHADOW_SPANS_MAX = 1024,   // parts of them; what is above the blocks is room for a program that unmaps or moves parts
     SHADOW_PAGES_MIN = 4,      // of a copy: below, keeping costs more than moving the bytes
+    SHADOW_PAUSE = 64,         // copies of a range that was refused, until it is tried again
     SHADOW_PAGES_MAX = 1 << 22, // 16 GiB: of one range; its states take a 4,096th
 };
 
@@ -114,6 +115,7 @@ struct block *shadow_begin(struct gn_call *c, uint64_t start, uint64_t pages, st
 void shadow_close(struct block *block);  // that has no span any more
 int shadow_retire(struct block *block);  // brings its pages here, then forgets it. -errno: some could not be had
 void shadow_reap(void);                  // closes what the program has unmapped
+bool shadow_touches(uint64_t start, uint64_t end); // without `ops`: whether a page of the range is tracked
 int shadow_present(uint64_t start, uint64_t end); // 0, or -errno: a page could not be had
 
 bool shadow_pinned_by_others(void); // pages that a device or an io_uring holds for long
@@ -126,7 +128,6 @@ struct manner {
     uint64_t start, pages;
     struct gn_worth worth;
     unsigned uploads;
-    unsigned refusals; // in a row
     unsigned pause;    // so many copies more it is not tried
 };
 struct manner *shadow_manner(uint64_t start, uint64_t pages);

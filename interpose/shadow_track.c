@@ -17,7 +17,7 @@
 
 enum {
     MANNERS = 1024, // ranges whose habits are remembered; one that falls on another's place begins anew
-    REFUSED_PAUSE = 64, // copies of a range for which the server has refused room
+    IDLE_TURNS = 4 * SHADOW_BLOCKS_MAX, // copies of tracked ranges since its own: such a range is not in use
     STATUS_BYTES = 4096,
 };
 
@@ -97,6 +97,26 @@ static void release(struct block *b)
     b->used = false;
 }
 
+// Gives up the range that is worth least: by what its rule says, then by when it was last used. A range whose rule is worth no less than the
+// newcomer's stays as long as it is in use: ranges that are used in turn, and are together too much, would all be lost in turn.
+static bool make_room(uint8_t evict)
+{
+    static const uint8_t worth[] = {[GN_EVICT_FIRST] = 0, [GN_EVICT_NORMAL] = 1, [GN_EVICT_LAST] = 2, [GN_EVICT_NEVER] = 3};
+    struct block *least = NULL;
+    uint64_t now = 0;
+    for (struct block *b = shadow_blocks; b < shadow_blocks + SHADOW_BLOCKS_MAX; b++) {
+        now = b->used && b->turn > now ? b->turn : now;
+        if (!b->used || b->busy || !b->spans || b->evict == GN_EVICT_NEVER)
+            continue;
+        if (!least || worth[b->evict] < worth[least->evict] || (worth[b->evict] == worth[least->evict] && b->turn < least->turn))
+            least = b;
+    }
+    if (!least || (worth[least->evict] >= worth[evict] && least->turn + IDLE_TURNS > now))
+        return false;
+    shadow_retire(least);
+    return true;
+}
+
 struct block *shadow_begin(struct gn_call *c, uint64_t first, uint64_t pages, struct gn_meaning m, const char **why, CUresult *r)
 {
     struct manner *manner = shadow_manner(first, pages);
@@ -106,7 +126,7 @@ struct block *shadow_begin(struct gn_call *c, uint64_t first, uint64_t pages, st
     }
     if (manner->pause) {
         manner->pause--;
-        *why = "the server has refused to keep it, and is not asked each time";
+        *why = "it was refused or could not be tracked, and is not tried each time";
         return NULL;
     }
     if (gn_shadow_trackable(first, pages * GN_PAGE_BYTES, why))
@@ -116,19 +136,23 @@ struct block *shadow_begin(struct gn_call *c, uint64_t first, uint64_t pages, st
         return NULL;
     }
     struct block *b = shadow_map_new_block();
+    if (!b && make_room(m.evict))
+        b = shadow_map_new_block();
     if (!b) {
         *why = "too many ranges are tracked";
         return NULL;
     }
     gn_page_state *states = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (states != MAP_FAILED)
-        *r = gn_kept_open(c, pages * GN_PAGE_BYTES, &b->kept);
+        do
+            *r = gn_kept_open(c, pages * GN_PAGE_BYTES, &b->kept);
+        while (!*r && !b->kept.id && make_room(m.evict));
     if (!b->kept.id) {
         if (states != MAP_FAILED)
             munmap(states, pages);
         b->used = false;
         SHADOW_COUNT(refused, 1);
-        manner->pause = REFUSED_PAUSE;
+        manner->pause = SHADOW_PAUSE;
         *why = "the server has no room to keep it";
         return NULL;
     }
@@ -208,12 +232,22 @@ void shadow_reap(void)
         shadow_close(b);
 }
 
+bool shadow_touches(uint64_t first, uint64_t end)
+{
+    struct span s;
+    if (!atomic_load(&gn_shadow_any))
+        return false;
+    shadow_fault_settle();
+    return shadow_map_find(first & ~(uint64_t)(GN_PAGE_BYTES - 1), end, &s);
+}
+
 // --- for the rest of the shim
 
 CUresult gn_shadow_bring(uint64_t first, uint64_t size_bytes)
 {
+    if (!shadow_touches(first, first + size_bytes))
+        return CUDA_SUCCESS;
     shadow_ops_take();
-    shadow_fault_settle();
     int error = shadow_present(first, first + size_bytes);
     shadow_ops_give();
     return error ? CUDA_ERROR_DEVICE_UNAVAILABLE : CUDA_SUCCESS;

@@ -102,6 +102,26 @@ static void again(void) // the same upload
     look(5);
 }
 
+static void crowd(void) // of buffers, more than the server may keep
+{
+    enum { CROWD = 6 };
+    uint8_t *all[CROWD];
+    for (unsigned i = 0; i < CROWD; i++)
+        EXPECT((all[i] = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < CROWD; i++) {
+            seed(1000 * round + i);
+            CU(cuMemcpyDtoH(all[i], from, BYTES));
+        }
+        for (unsigned i = 0; i < CROWD; i++) {
+            CU(cuMemcpyHtoD(to, all[i], BYTES));
+            look(1000 * round + i);
+        }
+    }
+    for (unsigned i = 0; i < CROWD; i++)
+        EXPECT(e2e_is_filled((uint32_t *)all[i], BYTES / 4, 2000 + i));
+}
+
 static sigjmp_buf back;
 static void on_bus(int number)
 {
@@ -128,7 +148,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } ways[] = {{"untouched", untouched}, {"one_page", one_page}, {"one_byte", one_byte}, {"in_order", in_order},
-            {"all_read", all_read},   {"again", again},       {"over", over}};
+            {"all_read", all_read},   {"again", again},       {"crowd", crowd},
+            {"over", over}};
 
 int main(int argc, char **argv)
 {

@@ -82,4 +82,10 @@ without() { # the privilege
 }
 check "without a userfaultfd for the kernel: copied as usual, and said" without
 check "over TCP" same 60 shadow.tcp "$bin" one_byte
+stop_server "$server_pid"
+
+printf '[kept]\nhost = "3MiB"\n' >"$lib_scratch/small.toml"
+serve "unix:$lib_scratch/small" --config "$lib_scratch/small.toml"
+crowd() { of crowd && { [ -z "$possible" ] || { is shadow.ranges 3 && below shadow.refused 20; }; }; }
+check "more buffers than the server keeps: some of them, and right" crowd
 tap_end
