@@ -32,6 +32,7 @@ struct copy {
     struct gn_writes_mark before; // of an upload: what is known of its destination
     struct part *parts;
     unsigned part_count;
+    bool leave; // the source's pages are held by others, who write behind the page tables: it is tracked no longer
 };
 
 static struct copy copy_of(struct gn_call *c, uint64_t stream, uint64_t address, const void *host, uint64_t size_bytes, bool async, struct gn_meaning m)
@@ -146,8 +147,8 @@ static int send_away(const struct copy *y, struct block *b, uint64_t at, bool is
     if (!is_new && shadow_pinned_by_others())
         return -EBUSY;
     int error = is_new ? gn_shadow_register(y->first, size_bytes) : 0;
-    if (!error && is_new && (error = shadow_map_put(b, y->first)))
-        gn_shadow_unregister(y->first, size_bytes);
+    if (!error && is_new)
+        error = shadow_map_put(b, y->first); // where there is no room it stays registered: others may lie there
     if (error)
         return error;
     if (whole) { // before it is so: a fault may come as soon as it is
@@ -197,6 +198,7 @@ static int read_kept(const struct copy *y, const char **why, CUresult *r)
     b->busy++;
     b->turn = next_turn();
     uint64_t version = gn_writes_version(y->c, y->stream, device_of(y, y->first), y->pages * GN_PAGE_BYTES);
+    b->version = 0; // what the copy has from now on is known when all has gone well
     *r = gn_kept_fill(y->c, &b->kept, y->stream, at * GN_PAGE_BYTES, device_of(y, y->first), y->pages * GN_PAGE_BYTES);
     if (!*r && !y->async) {
         shadow_ops_give();
@@ -358,6 +360,8 @@ static CUresult send_tracked(struct copy *y, const struct span *s, uint64_t from
             y->part_count = 0;
             return send_plain(y, from, end);
         }
+        if (n && !y->leave && shadow_pinned_by_others()) // who pins pages to write to them is seen as a writer then, and never again
+            y->leave = true;
         for (int i = 0; !r && i < n; i++) {
             r = send_unwritten(y, s, from, runs[i].start);
             if (!r)
@@ -395,8 +399,8 @@ static bool begin_source(struct copy *y, const char **why, CUresult *r)
     }
     uint64_t at = y->first, end = y->first + y->pages * GN_PAGE_BYTES;
     int error = gn_shadow_populate(at, end - at); // so that no fault for a page that nobody has touched comes to us
-    if (!error && !(error = gn_shadow_register(at, end - at)) && (error = shadow_map_put(b, at)))
-        gn_shadow_unregister(at, end - at);
+    if (!error && !(error = gn_shadow_register(at, end - at)))
+        error = shadow_map_put(b, at);
     while (!error && at < end) {
         int n = gn_shadow_written(&at, end, runs, RUNS);
         error = n < 0 ? n : 0;
@@ -433,6 +437,10 @@ static bool write_tracked(struct copy *y, CUresult *r)
         if (from < end && same_context(y, s.block)) {
             if (!(*r = send_plain(y, at, from)))
                 *r = send_tracked(y, &s, from, end);
+            if (y->leave && !s.block->busy) {
+                y->part_count = 0;
+                shadow_retire(s.block);
+            }
             at = end;
             any = true;
         } else { // a part of a page, or of another context

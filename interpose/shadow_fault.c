@@ -20,7 +20,7 @@ enum {
     BUFFER_BYTES = GN_AHEAD_PAGES_MAX * GN_PAGE_BYTES,
 };
 
-static struct gn_fetch channel;
+static struct gn_fetch channel = {.fd = -1};
 static uint8_t *buffer;
 static uint64_t waiting[WAITING_MAX];
 static unsigned waiting_count;
@@ -71,15 +71,15 @@ static void lose(const struct serving *s, uint64_t index, uint64_t pages, int er
     SHADOW_COUNT(lost_pages, pages);
     atomic_store(&b->odd, true);
     gn_pages_turn(b->states, index, index + pages, GN_PAGE_AWAY, GN_PAGE_LOST);
-    for (uint64_t i = 0; i < pages; i++) {
+    for (uint64_t i = 0; i < pages && shadow_map_changes() == s->changes; i++) {
         int r;
         while ((r = gn_shadow_poison(address + i * GN_PAGE_BYTES, GN_PAGE_BYTES)) == -EAGAIN) {
             take_events();
             if (shadow_map_changes() != s->changes)
                 break;
         }
-        gn_shadow_wake(address + i * GN_PAGE_BYTES, GN_PAGE_BYTES);
     }
+    gn_shadow_wake(address, pages * GN_PAGE_BYTES);
 }
 
 // --- pages that are fetched
@@ -89,7 +89,7 @@ static void put(const struct serving *s, uint64_t index, uint64_t pages)
 {
     struct block *b = s->span.block;
     uint64_t at = 0, most = pages;
-    while (at < pages) {
+    while (at < pages && shadow_map_changes() == s->changes) {
         uint64_t done = 0, step = pages - at < most ? pages - at : most;
         int r = gn_shadow_copy(-1, page_address(s, index + at), buffer + at * GN_PAGE_BYTES, step * GN_PAGE_BYTES, &done);
         if (r == -EEXIST && !done) {
@@ -202,7 +202,10 @@ static void handle(const struct gn_shadow_event *event)
 {
     switch (event->kind) {
     case GN_EVENT_FAULT: serve(event->start); break;
-    case GN_EVENT_REMOVE: shadow_map_removed(event->start, event->end); break;
+    case GN_EVENT_REMOVE:
+        if (shadow_map_removed(event->start, event->end)) // what comes there anew is zeros, for which nobody is asked
+            gn_shadow_unregister(event->start, event->end - event->start);
+        break;
     case GN_EVENT_UNMAP: shadow_map_unmapped(event->start, event->end); break;
     case GN_EVENT_REMAP:
         if (!shadow_map_moved(event->start, event->end, event->to)) {
@@ -249,7 +252,6 @@ static void *run(void *arg)
 
 int shadow_fault_start(const char **why)
 {
-    channel.fd = -1;
     int error = gn_kept_possible() ? gn_kept_channel(&channel) : -ENOSYS;
     if (error) {
         *why = "the server gives no connection to fetch kept bytes over";

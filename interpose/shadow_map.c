@@ -160,17 +160,16 @@ int shadow_map_put(struct block *block, uint64_t start)
     sigset_t before;
     struct span *old;
     shadow_map_take(&before);
-    int error = spans_used == SHADOW_SPANS_MAX ? -ENOSPC : 0;
+    int error = places_free() < 2 ? -ENOSPC : 0; // its own, and one for the second part of a span that reaches beyond it on both sides
     while (!error && (old = lowest(start, end))) {
         struct span p = part(old, start, end);
         for (uint64_t i = 0; i < p.pages; i++)
             if (gn_page_get(&p.block->states[p.first + i]) == GN_PAGE_AWAY)
                 gn_pages_set(block->states, (p.start - start) / GN_PAGE_BYTES + i, (p.start - start) / GN_PAGE_BYTES + i + 1, GN_PAGE_AWAY);
-        if (!cut(old, p.start, span_end(&p)))
-            error = -ENOSPC;
+        cut(old, p.start, span_end(&p));
     }
-    if (!error && !add(&(struct span){start, block->pages, 0, block}))
-        error = -ENOSPC;
+    if (!error)
+        add(&(struct span){start, block->pages, 0, block});
     changes++;
     shadow_map_give(&before);
     return error;
@@ -300,30 +299,39 @@ uint64_t shadow_map_changes(void)
     return n;
 }
 
-void shadow_map_removed(uint64_t start, uint64_t end)
+// Takes [start, end) out of all spans. False: a span goes on to cover a part of it, as stale pages, for want of a place.
+static bool take_out(uint64_t start, uint64_t end)
 {
-    sigset_t before;
-    shadow_map_take(&before);
-    bool own = start >= discard_start && end <= discard_end;
+    bool all = true;
     for (unsigned i = 0; i < spans_used; i++)
         if (spans[i].pages && spans[i].start < end && span_end(&spans[i]) > start) {
             struct span p = part(&spans[i], start, end);
-            set(&p, own ? GN_PAGE_AWAY : GN_PAGE_STALE);
+            set(&p, GN_PAGE_STALE);
+            all &= cut(&spans[i], p.start, span_end(&p));
+        }
+    return all;
+}
+
+bool shadow_map_removed(uint64_t start, uint64_t end)
+{
+    sigset_t before;
+    shadow_map_take(&before);
+    bool own = start >= discard_start && end <= discard_end, gone = !own && take_out(start, end);
+    for (unsigned i = 0; own && i < spans_used; i++)
+        if (spans[i].pages && spans[i].start < end && span_end(&spans[i]) > start) {
+            struct span p = part(&spans[i], start, end);
+            set(&p, GN_PAGE_AWAY);
         }
     changes++;
     shadow_map_give(&before);
+    return gone;
 }
 
 void shadow_map_unmapped(uint64_t start, uint64_t end)
 {
     sigset_t before;
     shadow_map_take(&before);
-    for (unsigned i = 0; i < spans_used; i++)
-        if (spans[i].pages && spans[i].start < end && span_end(&spans[i]) > start) {
-            struct span p = part(&spans[i], start, end);
-            set(&p, GN_PAGE_STALE);
-            cut(&spans[i], p.start, span_end(&p)); // without room for its second part it goes on to cover what nobody has any more: stale pages
-        }
+    take_out(start, end);
     changes++;
     shadow_map_give(&before);
 }

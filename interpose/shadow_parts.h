@@ -96,7 +96,7 @@ bool shadow_map_serve(uint64_t page, struct serving *serving);
 void shadow_map_served(void);
 uint64_t shadow_map_changes(void);
 void shadow_map_changed(void); // by what is no change of the tables
-void shadow_map_removed(uint64_t start, uint64_t end);
+bool shadow_map_removed(uint64_t start, uint64_t end); // true: by the program, and no longer tracked
 void shadow_map_unmapped(uint64_t start, uint64_t end);
 bool shadow_map_moved(uint64_t start, uint64_t end, uint64_t to); // false: there is no room; what is away must be filled in
 bool shadow_map_next(uint64_t from, struct serving *serving); // the lowest span at or behind `from`, as shadow_map_serve
