@@ -211,9 +211,10 @@ int gn_shadow_trackable(uint64_t start, uint64_t size_bytes, const char **why)
 
 int gn_shadow_mapping(uint64_t address, uint64_t *end, unsigned *kind)
 {
-    struct mapping m = {.size = sizeof m, .address = address};
-    if (ioctl(maps, PROCMAP_QUERY, &m))
-        return -errno;
+    struct mapping m;
+    int error = mapping_at(address, &m);
+    if (error)
+        return error;
     *end = m.end;
     *kind = (unsigned)m.flags;
     return m.flags & MAPPING_SHARED || m.inode ? -EACCES : 0;
