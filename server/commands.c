@@ -133,7 +133,7 @@ int gn_request_finish(struct gn_worker *w, struct gn_request *q, CUresult r, con
         return -EPROTO;
     if (is_sync(q->op)) {
         if (r != GN_DEFERRED)
-            gn_commands_reply(w, q->sequence, q->op, r, out, true);
+            gn_commands_reply(w, q->sequence, q->op, gn_context_reason(w, r), out, true);
         return 0;
     }
     // A command on a handle that was never made does nothing; the error of its making is latched already.

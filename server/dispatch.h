@@ -55,5 +55,7 @@ CUcontext gn_context_in_use(void); // what this thread set last
 
 // Whether an error of the device has ruined a context of the session.
 bool gn_context_is_lost(struct gn_worker *w);
+// A handle that is missing in a lost context may never have been made because of that, and nothing else tells: the context's error then.
+CUresult gn_context_reason(struct gn_worker *w, CUresult r);
 
 #endif

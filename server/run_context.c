@@ -59,6 +59,14 @@ bool gn_context_is_lost(struct gn_worker *w)
     return lost;
 }
 
+CUresult gn_context_reason(struct gn_worker *w, CUresult r)
+{
+    if (r != CUDA_ERROR_INVALID_HANDLE || !w->scope)
+        return r;
+    CUresult lost = GN_DRIVER(w, cuStreamQuery, CU_STREAM_LEGACY);
+    return gn_error_is_sticky(lost) ? lost : r;
+}
+
 static void contexts_changed(void)
 {
     atomic_fetch_add_explicit(&context_epoch, 1, memory_order_release);
