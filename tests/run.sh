@@ -108,7 +108,7 @@ group_rules() {
 
 # Under the thread sanitizer what has threads; under the address sanitizer all but the cubin reader's, which tries every truncation (the fuzz
 # target of the same reader has that sanitizer too), and the comparison with nvcc, whose minute is the compiler's.
-threaded='hints_match|connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
+threaded='hints_match|writes|connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
 group_unit() {
     local v t
     for v in build build/asan build/tsan; do
