@@ -225,6 +225,9 @@ static uint64_t word_at(struct gn_ptx_body *body, uint64_t offset_bytes)
     return bit_of(body->word_count++);
 }
 
+// An address may have been put there half by half.
+static uint64_t pieces(const struct gn_ptx_cell *cell) { return cell->kind & GN_NAME_PIECES ? GN_SET_UNKNOWN : 0; }
+
 static void load_param(struct gn_ptx_body *body, const struct gn_ptx_statement *s)
 {
     const struct gn_ptx_token *op = &s->op;
@@ -235,7 +238,7 @@ static void load_param(struct gn_ptx_body *body, const struct gn_ptx_statement *
         return;
     }
     if (!(base->kind & GN_NAME_FORMAL)) { // the result of a call, or what was stored there
-        assign_all(body, s, base->set);
+        assign_all(body, s, base->set | (has_room_for_address(op) ? pieces(base) : 0));
         return;
     }
     const struct gn_ptx_formal *formal = &body->walk->formals[base->index];
@@ -262,13 +265,23 @@ static void load(struct gn_ptx_body *body, const struct gn_ptx_statement *s)
 
 static bool is_on_chip(const struct gn_ptx_token *op) { return has(op, ".shared") || has(op, ".local"); }
 
+static void fill_param(struct gn_ptx_body *body, struct gn_ptx_cell *cell, const struct gn_ptx_statement *s)
+{
+    bool second = s->offset_bytes || s->odd_address || has(&s->op, ".v2") || has(&s->op, ".v4");
+    if (second && !has_room_for_address(&s->op) && !(cell->kind & GN_NAME_PIECES)) {
+        cell->kind |= GN_NAME_PIECES;
+        body->changed = true;
+    }
+    gn_ptx_assign(body, cell, s->source_set);
+}
+
 static void store(struct gn_ptx_body *body, const struct gn_ptx_statement *s)
 {
     if (is_stem(&s->op, "st") && has(&s->op, ".param")) { // an argument of a call, or a result
         if (!s->base || s->base->kind & GN_NAME_REGISTER || s->in_first != 1)
             gn_ptx_give_up(body);
         else
-            gn_ptx_assign(body, (struct gn_ptx_cell *)s->base, s->source_set);
+            fill_param(body, (struct gn_ptx_cell *)s->base, s);
     } else if (!is_on_chip(&s->op) || (is_stem(&s->op, "red") && has(&s->op, ".async"))) {
         gn_ptx_write(body, s->address_count ? s->address_set[0] : GN_SET_UNKNOWN);
     }
@@ -352,7 +365,7 @@ static void read_call(struct gn_ptx_body *body, struct gn_ptx_scan *s, struct ca
                 call->results[call->result_count++] = cell;
             else if (!is_result && call->arg_count < GN_PTX_ARGS_MAX) // a parameter is passed by what was stored there
                 call->args[call->arg_count++] =
-                    !cell || cell->kind & GN_NAME_REGISTER ? gn_ptx_value(cell, &t) : cell->set;
+                    !cell || cell->kind & GN_NAME_REGISTER ? gn_ptx_value(cell, &t) : cell->set | pieces(cell);
             else
                 call->strange = true;
         }

@@ -141,7 +141,7 @@ static void remember(struct gn_ptx_walk *walk, const struct gn_ptx_body *body, c
 {
     struct gn_ptx_func func = {.writes = body->writes, .param_count = h->formal_count};
     for (uint32_t i = 0; i < body->return_count; i++)
-        func.returns |= body->returns[i]->set;
+        func.returns |= body->returns[i]->set | (body->returns[i]->kind & GN_NAME_PIECES ? GN_SET_UNKNOWN : 0);
     gn_ptx_forget_names(walk);
     struct gn_ptx_cell *cell = gn_ptx_name(walk, h->name.at, h->name.length, GN_NAME_SYMBOL, true);
     if (!cell) {

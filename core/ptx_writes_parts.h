@@ -18,7 +18,8 @@ enum { // kinds of names, in a cell
     GN_NAME_FORMAL = 8,   // a parameter of the function; index says which
     GN_NAME_RETURN = 16,  // a result of the function
     GN_NAME_FUNCTION = 32, // its effects are known: walk->funcs[index]
-    GN_NAME_EXTERN = 64    // a function that is declared as one of somebody else
+    GN_NAME_EXTERN = 64,   // a function that is declared as one of somebody else
+    GN_NAME_PIECES = 128   // a parameter in its space that was filled with less than 64 bits at a time, beyond the first
 };
 
 enum { GN_PTX_RETURNS_MAX = 8 };

@@ -107,7 +107,21 @@ static const struct row {
      "a:0;b:;"},
     {"a declaration", HEAD ".extern .entry d(.param .u64 x); .entry b() { ret; }", "b:;"},
 
+    {"a device function with a number", HEAD ".func put(.param .b64 a, .param .b32 i) { .reg .b64 %d<4>; .reg .b32 %i; ld.param.b64 %d1, [a]; ld.param.b32 %i, [i];"
+                                        " mul.wide.u32 %d2, %i, 4; add.s64 %d3, %d1, %d2; st.b32 [%d3], %i; }" KERNEL
+                                        "{ .param .b64 x; st.param.b64 [x+0], %rd2; .param .b32 y; st.param.b32 [y+0], %r1; call.uni put, (x, y); } }",
+     "k:8;"},
+
     // where an address may come from that nobody has told
+    {"halves of an argument", HEAD ".func (.param .b64 o) f(.param .b64 a) { .reg .b64 %d<3>; ld.param.b64 %d1, [a]; st.param.b64 [o], %d1; }" KERNEL
+                              "{ .param .b64 x; st.param.b32 [x], %r1; st.param.b32 [x+4], %r2; .param .b64 o; call.uni (o), f, (x); ld.param.b64 %rd3, [o];"
+                              " add.s64 %rd9, %rd1, %rd3; }" STORE,
+     "k:?;"},
+    {"halves of a result", HEAD ".func (.param .b64 o) f() { .reg .b32 %r<3>; st.param.b32 [o], %r1; st.param.b32 [o+4], %r2; }" KERNEL
+                           "{ .param .b64 o; call.uni (o), f, (); ld.param.b64 %rd3, [o]; add.s64 %rd9, %rd1, %rd3; }" STORE,
+     "k:?;"},
+    {"halves of a local parameter", HEAD KERNEL "{ .param .b64 x; st.param.v2.b32 [x], {%r1, %r2}; ld.param.b64 %rd3, [x]; add.s64 %rd9, %rd1, %rd3; }" STORE,
+     "k:?;"},
     {"through global memory", HEAD KERNEL "ld.global.u64 %rd9, [%rd1];" STORE, "k:?;"},
     {"through global memory as a float", HEAD KERNEL "ld.global.f64 %fd1, [%rd1]; mov.b64 %rd9, %fd1;" STORE, "k:?;"},
     {"through a vector", HEAD KERNEL "ld.global.v2.b64 {%rd8, %rd9}, [%rd1];" STORE, "k:?;"},
