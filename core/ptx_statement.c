@@ -19,8 +19,10 @@ bool gn_ptx_declare(struct gn_ptx_walk *walk, struct gn_ptx_scan *s, uint8_t kin
             last->kind |= GN_NAME_RANGE;
         if (t.kind != GN_PTX_WORD || brackets)
             continue;
-        if (!(last = gn_ptx_name(walk, t.at, t.length, kind, module)))
+        if (!(last = gn_ptx_name(walk, t.at, t.length, kind, module))) {
+            gn_ptx_skip_statement(s);
             return false;
+        }
     }
 }
 

@@ -62,18 +62,19 @@ static void read_list(struct gn_ptx_body *body, struct gn_ptx_scan *s, struct he
                 scalar = scalar_bytes(&t);
         } else if (t.kind == GN_PTX_WORD && !brackets) {
             struct gn_ptx_cell *cell = gn_ptx_name(walk, t.at, t.length, (uint8_t)(GN_NAME_SYMBOL | kind), false);
-            uint32_t count = kind == GN_NAME_FORMAL ? h->formal_count++ : body->return_count++;
+            uint32_t *count = kind == GN_NAME_FORMAL ? &h->formal_count : &body->return_count;
             uint32_t most = kind == GN_NAME_FORMAL ? GN_PTX_PARAMS_MAX : GN_PTX_RETURNS_MAX;
-            if (!cell || formal || count >= most) {
+            if (!cell || formal || *count >= most) {
                 h->strange = true;
                 continue;
             }
+            (*count)++;
             if (kind == GN_NAME_RETURN) {
-                body->returns[count] = cell;
+                body->returns[*count - 1] = cell;
                 continue;
             }
-            cell->index = (uint16_t)count;
-            formal = &walk->formals[count];
+            cell->index = (uint16_t)(*count - 1);
+            formal = &walk->formals[*count - 1];
             *formal = (struct gn_ptx_formal){.scalar_bytes = scalar};
         }
     }

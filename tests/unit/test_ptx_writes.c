@@ -169,6 +169,9 @@ static const struct row {
     {"registers of the module", HEAD ".reg .b64 %g; .entry k() { ret; }", "k:?;"},
     {"results in registers", HEAD ".func (.reg .b64 o) f(.reg .b64 a) { mov.u64 o, a; } " KERNEL "call (%rd9), f, (%rd1);" STORE, "k:?;"},
 
+    {"more results than are remembered", HEAD ".func (.param .b32 a, .param .b32 b, .param .b32 c, .param .b32 d, .param .b32 e, .param .b32 f, .param .b32 g,"
+                                         " .param .b32 h, .param .b32 i, .param .b32 j) f() { ret; }" KERNEL "call (x), f; }", "k:?;"},
+
     // texts that are none
     {"no text", "", ""},
     {"no body", HEAD ".entry k(", ""},
