@@ -375,6 +375,16 @@ static CUresult send_tracked(struct copy *y, const struct span *s, uint64_t from
     return r;
 }
 
+// Whether a page is stale or lost is looked at once, not at each copy: it says so again when one becomes so, after its state has changed.
+static void settle_odd(struct block *b)
+{
+    if (!atomic_load(&b->odd))
+        return;
+    atomic_store(&b->odd, false); // before the states are read
+    if (gn_pages_find(b->states, 0, b->pages, 1u << GN_PAGE_STALE | 1u << GN_PAGE_LOST) < b->pages)
+        atomic_store(&b->odd, true);
+}
+
 static bool any_lost(const struct span *s)
 {
     return atomic_load(&s->block->odd) && gn_pages_find(s->block->states, s->first, s->first + s->pages, 1u << GN_PAGE_LOST) < s->first + s->pages;
@@ -429,6 +439,7 @@ static bool write_tracked(struct copy *y, CUresult *r)
     *r = CUDA_SUCCESS;
     while (!*r && at < y->end && shadow_map_find(at, y->end, &s)) {
         uint64_t from = s.start > y->first ? s.start : y->first, last = y->first + y->pages * GN_PAGE_BYTES, end = span_end(&s) < last ? span_end(&s) : last;
+        settle_odd(s.block);
         if (any_lost(&s)) {
             *r = CUDA_ERROR_DEVICE_UNAVAILABLE;
             return true;

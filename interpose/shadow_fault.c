@@ -69,8 +69,8 @@ static void lose(const struct serving *s, uint64_t index, uint64_t pages, int er
         gn_log(GN_LOG_WARN, "%llu bytes of a host buffer at 0x%llx are at the server only and cannot be had (%s%d): touching them is SIGBUS",
                (unsigned long long)(pages * GN_PAGE_BYTES), (unsigned long long)address, error > 0 ? "CUDA error " : "error ", error > 0 ? error : -error);
     SHADOW_COUNT(lost_pages, pages);
-    atomic_store(&b->odd, true);
     gn_pages_turn(b->states, index, index + pages, GN_PAGE_AWAY, GN_PAGE_LOST);
+    atomic_store(&b->odd, true); // after the states: settle_odd relies on it
     for (uint64_t i = 0; i < pages && shadow_map_changes() == s->changes; i++) {
         int r;
         while ((r = gn_shadow_poison(address + i * GN_PAGE_BYTES, GN_PAGE_BYTES)) == -EAGAIN) {
