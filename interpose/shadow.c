@@ -3,6 +3,7 @@
 #include "interpose/shadow.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "interpose/copy.h"
@@ -11,6 +12,7 @@
 #include "interpose/shadow_parts.h"
 #include "interpose/stream.h"
 #include "interpose/writes.h"
+#include "remoting/digest.h"
 
 enum {
     RUNS = 64,
@@ -32,6 +34,8 @@ struct copy {
     struct gn_writes_mark before; // of an upload: what is known of its destination
     struct part *parts;
     unsigned part_count;
+    struct edges edges;  // of an upload
+    bool edges_are_there; // at the device, as they are here
     bool leave; // the source's pages are held by others, who write behind the page tables: it is tracked no longer
 };
 
@@ -88,6 +92,7 @@ static void equals(const struct part *p, uint64_t version)
     p->block->device = p->device;
     p->block->same_from = p->from;
     p->block->same_end = p->end;
+    p->block->edges = (struct edges){0};
 }
 
 // --- to the host
@@ -303,6 +308,35 @@ static CUresult spill(const struct copy *y, const struct span *s, uint64_t from,
     return r;
 }
 
+// Of an upload to be remembered. Nothing where they cannot be had: sending them tells why.
+static struct edges edges_of(const struct copy *y)
+{
+    uint8_t bytes[2 * GN_PAGE_BYTES];
+    uint64_t last = y->first + y->pages * GN_PAGE_BYTES, head = y->first - y->host, tail = y->end - last;
+    if (!(head + tail) || !y->before.version || (head && shadow_present(y->host, y->first)) || (tail && shadow_present(last, y->end)))
+        return (struct edges){0};
+    memcpy(bytes, (const void *)(uintptr_t)y->host, head);
+    memcpy(bytes + head, (const void *)(uintptr_t)last, tail);
+    return (struct edges){y->host, y->end, gn_content_of(bytes, head + tail)};
+}
+
+static bool same_edges(const struct copy *y, const struct span *s)
+{
+    const struct edges *was = &s->block->edges, *now = &y->edges;
+    uint64_t at = s->first + (y->first - s->start) / GN_PAGE_BYTES; // of a span that covers the copy
+    return now->end && covers(s, y) && is_there(y, s->block, at, y->pages, device_of(y, y->first)) && was->host == now->host &&
+           was->end == now->end && gn_content_same(&was->content, &now->content);
+}
+
+static CUresult send_edge(const struct copy *y, uint64_t from, uint64_t end)
+{
+    if (!y->edges_are_there)
+        return send_plain(y, from, end);
+    SHADOW_COUNT(proven_bytes, end - from);
+    gn_hints_saved(y->m, GN_SAVED_PROVEN, end - from);
+    return CUDA_SUCCESS;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -423,11 +457,11 @@ static bool begin_source(struct copy *y, const char **why, CUresult *r)
     atomic_store(&b->touched, true);
     struct span s = {y->first, y->pages, 0, b};
     remember(y, &s, y->first, end);
-    *r = send_plain(y, y->host, y->first);
+    *r = send_edge(y, y->host, y->first);
     if (!*r)
         *r = send_dirty(y, &s, y->first, end);
     if (!*r)
-        *r = send_plain(y, end, y->end);
+        *r = send_edge(y, end, y->end);
     return true;
 }
 
@@ -446,7 +480,8 @@ static bool write_tracked(struct copy *y, CUresult *r)
         }
         from = from > at ? from : at; // which is a page's beginning, but for the first time
         if (from < end && same_context(y, s.block)) {
-            if (!(*r = send_plain(y, at, from)))
+            y->edges_are_there = !any && same_edges(y, &s);
+            if (!(*r = send_edge(y, at, from)))
                 *r = send_tracked(y, &s, from, end);
             if (y->leave && !s.block->busy) {
                 y->part_count = 0;
@@ -464,7 +499,7 @@ static bool write_tracked(struct copy *y, CUresult *r)
         }
     }
     if (any && !*r)
-        *r = send_plain(y, at, y->end);
+        *r = send_edge(y, at, y->end);
     return any;
 }
 
@@ -473,11 +508,14 @@ static bool write_whole(struct copy *y, const char **why, CUresult *r)
     struct part parts[PARTS];
     y->parts = parts;
     y->before = gn_writes_before(y->c, y->stream, y->address, y->end - y->host);
+    y->edges = edges_of(y); // before they are sent: a change meanwhile is one
     if (!(atomic_load(&gn_shadow_any) && write_tracked(y, r)) && !begin_source(y, why, r))
         return false;
     uint64_t version = *r ? 0 : gn_writes_after(y->c, y->stream, y->address, y->end - y->host, y->before);
     for (unsigned i = 0; i < y->part_count; i++)
         equals(&y->parts[i], version);
+    if (y->part_count == 1 && y->parts[0].end - y->parts[0].from == y->pages)
+        y->parts[0].block->edges = y->edges;
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "core/content.h"
 #include "core/pages.h"
 #include "interpose/hints.h"
 #include "interpose/kept.h"
@@ -28,6 +29,11 @@ enum {
     SHADOW_PAGES_MIN = 4,      // of a copy: below, keeping costs more than moving the bytes
     SHADOW_PAUSE = 64,         // copies of a range that was refused, until it is tried again
     SHADOW_PAGES_MAX = 1 << 22, // 16 GiB: of one range; its states take a 4,096th
+};
+
+struct edges { // the bytes of one upload outside whole pages, in front and behind: they are not tracked, but less than two pages are soon compared
+    uint64_t host, end; // of the upload; 0, 0: nothing is known
+    struct gn_content content;
 };
 
 struct block {
@@ -47,6 +53,7 @@ struct block {
     uint8_t evict;
     uint64_t version; // not 0: while gn_writes_version says so, device memory equals pages [same_from, same_end); page 0 would lie at `device`
     uint64_t device, same_from, same_end;
+    struct edges edges; // what the device holds beside these pages, under the same version
 };
 
 struct span {

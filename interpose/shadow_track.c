@@ -247,9 +247,12 @@ CUresult gn_shadow_bring(uint64_t first, uint64_t size_bytes)
 {
     if (!shadow_touches(first, first + size_bytes))
         return CUDA_SUCCESS;
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     shadow_ops_take();
     int error = shadow_present(first, first + size_bytes);
     shadow_ops_give();
+    pthread_setcancelstate(cancel, NULL);
     return error ? CUDA_ERROR_DEVICE_UNAVAILABLE : CUDA_SUCCESS;
 }
 
@@ -257,11 +260,14 @@ void gn_shadow_context_ends(uint64_t context)
 {
     if (!atomic_load(&gn_shadow_any))
         return;
+    int cancel; // a thread that were cancelled would take the lock along
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     shadow_ops_take();
     for (struct block *b = shadow_blocks; b < shadow_blocks + SHADOW_BLOCKS_MAX; b++)
         if (b->used && !b->busy && b->kept.context == context)
             shadow_retire(b);
     shadow_ops_give();
+    pthread_setcancelstate(cancel, NULL);
 }
 
 static _Thread_local bool held_for_fork; // `ops`, by this thread: tracking may begin while a fork is under way that found nothing

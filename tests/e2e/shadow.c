@@ -102,6 +102,41 @@ static void again(void) // the same upload
     look(5);
 }
 
+static uint8_t byte_at(unsigned at)
+{
+    uint8_t byte = 0;
+    CU(cuMemcpyDtoH(&byte, to + at, 1));
+    return byte;
+}
+
+static void edges(void) // of uploads that fill no whole pages at either end
+{
+    enum { FRONT = 24, BEHIND = 40, LAST = BYTES - BEHIND - 1 };
+    volatile uint8_t *bytes = host;
+    for (unsigned i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        CU(cuMemcpyHtoD(to + FRONT, host + FRONT, LAST + 1 - FRONT));
+    EXPECT(byte_at(FRONT) == bytes[FRONT] && byte_at(LAST) == bytes[LAST]);
+    const unsigned at[] = {FRONT, PAGE - 1, LAST};
+    for (unsigned i = 0; i < sizeof at / sizeof *at; i++) { // changed here, then there
+        uint8_t other = (uint8_t)(bytes[at[i]] + 2);
+        bytes[at[i]]++;
+        CU(cuMemcpyHtoD(to + FRONT, host + FRONT, LAST + 1 - FRONT));
+        EXPECT(byte_at(at[i]) == bytes[at[i]]);
+        CU(cuMemcpyHtoD(to + at[i], &other, 1));
+        CU(cuMemcpyHtoD(to + FRONT, host + FRONT, LAST + 1 - FRONT));
+        EXPECT(byte_at(at[i]) == bytes[at[i]]);
+    }
+    uint8_t was = bytes[FRONT]; // and what a copy to the host brings is not what was uploaded
+    CU(cuMemsetD8(to, 1, BYTES));
+    CU(cuMemcpyDtoH(host + FRONT, to + FRONT, LAST + 1 - FRONT));
+    EXPECT(bytes[FRONT] == 1);
+    bytes[FRONT] = was;
+    CU(cuMemcpyHtoD(to + FRONT, host + FRONT, LAST + 1 - FRONT));
+    EXPECT(byte_at(FRONT) == was && byte_at(LAST) == 1);
+}
+
 static void crowd(void) // of buffers, more than the server may keep
 {
     enum { CROWD = 6 };
@@ -148,7 +183,7 @@ static const struct {
     const char *name;
     void (*run)(void);
 } ways[] = {{"untouched", untouched}, {"one_page", one_page}, {"one_byte", one_byte}, {"in_order", in_order},
-            {"all_read", all_read},   {"again", again},       {"crowd", crowd},
+            {"all_read", all_read},   {"again", again},       {"edges", edges},       {"crowd", crowd},
             {"over", over}};
 
 int main(int argc, char **argv)

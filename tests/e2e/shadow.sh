@@ -56,6 +56,8 @@ else
     check "uploaded again: its second upload is the last that travels" again
     proven() { of again && is shadow.spilled_bytes 0 && is shadow.proven_bytes $((9 * mib - 4096)) && of one_byte && is shadow.spilled_bytes $((10 * mib - 10 * 4096)) && is shadow.proven_bytes $((10 * mib)); }
     check "what the device has is not even copied there" proven
+    edges() { of edges && below bytes_sent.payload $((2 * mib + 8 * 8192 + 16384)) && GENIE_OPT=-proof of edges; }
+    check "the ends of an upload that fill no page: compared, not sent again" edges
     off() { GENIE_OPT=-shadow of untouched && is shadow.downloads_kept_bytes 0 && is shadow.fetched_bytes 0 &&
         GENIE_OPT=-unchanged of again && is shadow.spilled_bytes 0 && is shadow.ranges 0 && GENIE_OPT=-hints of untouched && is shadow.ranges 0; }
     check "switched off" off
