@@ -111,6 +111,9 @@ struct gn_session {
     bool receiving;                // the receiver's role is taken
     bool watching;                 // the receiver thread watches the link and must be woken to receive
     _Atomic uint32_t receiver_word;
+    // Host functions that have returned. Data that comes after one may be written where it has read: the server knew that it was through, but within
+    // this process no thread has told another. The receiver's look at this does.
+    _Atomic uint64_t hosts_done;
     _Atomic bool host_due;         // host functions, for the next thread that waits (config.events.work)
     _Atomic int64_t async_due;     // messages that nobody waits for but that must be received
     uint8_t *buffer;               // received bytes not yet looked at: [buffer_at, buffer_end)

@@ -122,6 +122,7 @@ void session_transfer_close(struct gn_session *s, uint64_t id)
 
 bool session_transfer_room(struct gn_session *s, uint64_t id, uint64_t offset, uint64_t size_bytes, struct gn_box *box)
 {
+    (void)atomic_load_explicit(&s->hosts_done, memory_order_acquire);
     gn_lock_take(&s->receive_lock);
     const struct transfer *t = find(s, id);
     bool fits = t && t->kind != TRANSFER_PULL && !t->ended && offset <= gn_box_bytes(&t->box) && size_bytes <= gn_box_bytes(&t->box) - offset;
@@ -317,6 +318,7 @@ int gn_session_host_done(struct gn_session *s, uint64_t token)
     memcpy(c->head, &head, sizeof head);
     memcpy(c->head + sizeof head, &token, sizeof token);
     c->head_bytes = sizeof head + sizeof token;
+    atomic_fetch_add_explicit(&s->hosts_done, 1, memory_order_release); // pairs with the acquire in session_transfer_room
     session_queue_control(s, c);
     session_due(s, -1);
     return atomic_load(&s->over) ? -ENOTCONN : 0;
