@@ -429,6 +429,8 @@ int main(int argc, char **argv)
         unsigned number = s.program_count && chance(&r, 6) ? below(&r, s.program_count) : s.program_count + below(&r, OWN_PROGRAMS);
         bad += !one(&s, s.seed + i, number, &good);
     }
+    for (unsigned i = 0; i < s.program_count; i++)
+        free(s.programs[i]);
     printf("%llu sidecars, %llu of them good; %llu differences\n", (unsigned long long)s.count, (unsigned long long)good, (unsigned long long)bad);
     return bad != 0;
 }
