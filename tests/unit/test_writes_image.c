@@ -70,8 +70,8 @@ static bool fatbin_tells(const struct fatbin_part *parts)
 }
 
 #define PTX(number)         {.kind = GN_FATBIN_PTX, .sm = (number), .flags = GN_FATBIN_64BIT, .payload = text, .payload_size = sizeof text}
-#define CODE(number, flag)  {.kind = GN_FATBIN_CUBIN, .sm = (number), .flags = GN_FATBIN_64BIT | (flag), .payload = "code", .payload_size = 8}
-#define LTO(number)         {.kind = GN_FATBIN_LTOIR, .sm = (number), .payload = "link", .payload_size = 8}
+#define CODE(number, flag)  {.kind = GN_FATBIN_CUBIN, .sm = (number), .flags = GN_FATBIN_64BIT | (flag), .payload = "code...", .payload_size = 8}
+#define LTO(number)         {.kind = GN_FATBIN_LTOIR, .sm = (number), .payload = "link...", .payload_size = 8}
 
 static void what_the_device_runs(void **state)
 {
