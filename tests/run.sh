@@ -72,7 +72,7 @@ in_order() {
     done | sort -k1,1nr -k2,2n | cut -d ' ' -f 2
 }
 settle() {
-    local i log next=0 order
+    local i log next=0 order begun=
     order=$(in_order)
     for i in "${!labels[@]}"; do rm -f "$(log_of "${labels[$i]}").rc"; done
     for i in $order; do
@@ -82,6 +82,7 @@ settle() {
         done
         run_one "${labels[$i]}" "${commands[$i]}" &
     done
+    begun=all
     while [ "$next" -lt ${#labels[@]} ]; do
         wait -n
         count_done
@@ -94,8 +95,8 @@ count_done() { # those whose turn it is
         label=${labels[$next]}
         log=$(log_of "$label")
         if ! read -r status seconds 2>/dev/null <"$log.rc"; then
-            [ -z "$(jobs -rp)" ] || return 0
-            status=1 seconds=0 # it has not even ended
+            [ "$begun" = all ] && [ -z "$(jobs -rp)" ] || return 0 # it is still to end, or to begin
+            status=1 seconds=0
         fi
         count "$label" "$status" "$log.log" "$seconds"
         next=$((next + 1))
