@@ -121,21 +121,19 @@ group_unit() {
     done
 }
 
-group_fault() {
-    local t v
-    for t in tests/fault/*.sh; do
+# scripts FOLDER: each script in its variants. A script that runs long names those that add most ("# by default: release tsan"); TEST_VARIANTS=all
+# runs it in all of them.
+scripts() {
+    local t v variants
+    for t in tests/"$1"/*.sh; do
         [ "${t##*/}" = lib.sh ] && continue # what they share
-        for v in release asan tsan; do tap "fault: $(basename "$t" .sh) $v" bash "$t" "$v"; done
+        variants=$(sed -n 's/^# by default: //p' "$t")
+        [ -n "$variants" ] && [ "${TEST_VARIANTS:-}" != all ] || variants="release asan tsan"
+        for v in $variants; do tap "$1: $(basename "$t" .sh) $v" bash "$t" "$v"; done
     done
 }
-
-group_e2e() {
-    local t v
-    for t in tests/e2e/*.sh; do
-        [ "${t##*/}" = lib.sh ] && continue # what they share
-        for v in release asan tsan; do tap "e2e: $(basename "$t" .sh) $v" bash "$t" "$v"; done
-    done
-}
+group_fault() { scripts fault; }
+group_e2e() { scripts e2e; }
 
 group_errors() {
     local v
@@ -153,7 +151,7 @@ group_compat() {
 }
 
 # Each target gets its share of the seconds; FUZZ_SECONDS is what each of them gets.
-fuzz_all_seconds=80
+fuzz_all_seconds=40
 group_fuzz() {
     local t targets=() each limit
     for t in build/fuzz/tests/fuzz/fuzz_*; do

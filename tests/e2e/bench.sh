@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Does genie-bench run what it says, on every transport and through the relay: each row is there with values, its JSON parses, round trips are
 # counted, tokens are the same, a peer from a configuration runs, and what cannot run says why? No time is asserted.
+# by default: release
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 if [ "$variant" != release ]; then # its programs are only built as a release: they time
     skip "genie-bench" "only the release is measured"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Large copies (bulk.c): where there is no network nothing is packed; through a narrow relay what shrinks is, in both directions, and nothing with
 # GENIE_OPT=-lz4. What arrives is the same.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 on_the_same_machine() { # OPT

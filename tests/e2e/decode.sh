@@ -3,6 +3,7 @@
 # Does a program that keeps its state on the host - stateless, or with an offloaded KV cache - give the same tokens as the one that keeps it on
 # the device, locally and remotely, from pinned and from plain memory, also when it reads and changes that state between its steps; and what
 # does a step cost in bytes and round trips?
+# by default: release
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 steps=3 prompt=5 hosts=pinned # a sanitizer's kernels are slow: fewer runs
 [ "$variant" = release ] && steps=4 hosts="pinned pageable"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The embedded profile of libgenie.a: the main job gives the same tokens with it, in less than 256 KiB of heap and without a thread of Genie's
 # own; everything else works in it too, linked statically and in the shim; and how large the library is.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 limit=$((256 << 10))
 [ "$variant" = release ] && steps=16 prompt=12 programs="order errors contexts prints sizes bulk waits forks" || { steps=2 prompt=4 programs="order errors prints" E2E_TRIES=20; export E2E_TRIES; }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the server keeps for the program's host memory, used as the shim uses it (kept.c), on the device and in host memory, over every kind of link.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 case $variant in asan) export E2E_TRIES=20 ;; tsan) export E2E_TRIES=10 ;; esac
 config() { printf '[server]\nlog = "warn"\n[kept]\n%s\n' "$1" >"$lib_scratch/server.toml"; }

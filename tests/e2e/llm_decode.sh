@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Does the main job give the same tokens locally and remotely, through shared memory, over Unix and TCP sockets, with every optimisation off in turn; and does a decode
 # step cost one round trip? The figures come from GENIE_STATS, where they are exact.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 steps=2 prompt=4 switches=all # a sanitizer's kernels are slow: fewer steps, and every switch at once
 [ "$variant" = release ] && steps=16 prompt=12 switches="post shm uring threads all"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Queries of events and streams (marks.c): as locally, with and without marks, threads, shared memory, over both kinds of sockets.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/marks
 case $variant in asan) export E2E_TRIES=25 ;; tsan) export E2E_TRIES=12 ;; esac

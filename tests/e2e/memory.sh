@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Device memory: allocations in order with the device's work, what memory info says, small devices to their last block (memory.c), virtual memory
 # management (mapped.c); with addresses and memory granted in advance and without, on drivers that cannot map, and with a limit on the session.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 case $variant in asan) export E2E_TRIES=10 ;; tsan) export E2E_TRIES=4 ;; esac
 bin=$b/tests/e2e

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Order: of threads' commands, of copies through pinned and pageable memory, of host functions (order.c), over both kinds of sockets, with and
 # without the optimisations that could disturb it, and with windows so small that everything has to wait.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/order
 case $variant in asan) export E2E_TRIES=12 ;; tsan) export E2E_TRIES=8 ;; esac

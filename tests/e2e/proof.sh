@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Is a restore of device memory left out where nothing has been written, and only there (proof.c)? With the proof and without, from a sidecar
 # that keeps everything at the server; and through the C runtime's fatbins, whose PTX is packed.
+# by default: release
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/proof
 printf 'schema = 1\n[[region]]\nclass = "kv_cache"\nmatch = { size = ">= 1" }\nkeep = "remote"\n' >"$lib_scratch/keep.toml"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Number and size: threads, streams, events, allocations, 8 GiB, parameters, names, copies and boxes (sizes.c), with default and with small
 # windows, chunks and rings. And a limit on a session's memory, which is told by the call that goes beyond it.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export GENIE_MOCK=mem=16G
 case $variant in asan) export E2E_TRIES=40 ;; tsan) export E2E_TRIES=12 ;; esac

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What does the launch path ask of the kernel? Under strace, a decode step of llm_decode may make batched sends, one receive for its round trip,
 # and set the sender thread's timer once or twice a burst; nothing else. Release only: sanitizers make system calls of their own.
+# by default: release
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "$variant" = release ] || { skip "system calls of the launch path" "counted in the release only"; tap_end; }
 command -v strace >/dev/null || { skip "system calls of the launch path" "there is no strace"; tap_end; }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What calls cost in round trips, to the last one (trips.c), and that their results are the local ones with what saves them on and off.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/trips
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Many readers, host functions that wait for other threads, and what is left behind an error: everybody gets through, as locally.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 bin=$b/tests/e2e
 

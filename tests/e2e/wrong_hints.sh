@@ -4,6 +4,7 @@
 #
 #   wrong_hints.sh [release|asan|tsan]                   some dozens, and whether a difference would be seen
 #   wrong_hints.sh VARIANT --count N [--seed S]          N from seed S on
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 shift
 count=0 seed=1

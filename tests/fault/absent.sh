@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # No server, no session: cuInit gives a code with which programs go on without a GPU, and one line says which address was tried and why it failed;
 # GENIE_LOG rules that line.
+# by default: release tsan
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 work=$b/tests/fault/work
 said=$lib_scratch/said errors=$lib_scratch/errors

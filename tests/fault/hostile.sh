@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whatever a client sends, in its hello or as commands: it is refused with a reason or its session ends with one in the log, the server lives in
 # bounded memory, and the next program is served (raw.c has the violations, remoting/WIRE.md section 7 what they do).
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 raw=$b/tests/fault/raw
 rss_kib() { awk '/^VmRSS/ {print $2}' "/proc/$server_pid/status"; }

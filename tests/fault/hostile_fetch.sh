@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fetch channels that nobody should get, and some that are misused (fetch_misuse.c has the misuses): what is wrong ends its channel and nothing else,
 # nobody gets another session's bytes, and a client that is killed in the middle leaves nothing behind.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 channel() { [ "$(timeout -k 5 60 "$b/tests/fault/fetch_misuse" "$1" 2>&1 | tee /dev/stderr)" = fine ]; } # it has the shim in it
 all() {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Lanes that nobody should get, and lanes that are misused: who has not the key gets none, what does not fit its command ends its own session and
 # no other, and a piece that does not come holds up nobody else (raw_lane.c has the misuses).
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 raw=$b/tests/fault/raw_lane
 export GENIE_LANES=3 # of the programs that are served in between

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A client that writes anything into the memory it shares with the server, at any time: its session ends, or it gets what it asked for; the server
 # and its next client are none the wiser (raw_shm.c has the misuses).
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 raw=$b/tests/fault/raw_shm
 broke='broke the protocol'

@@ -3,6 +3,7 @@
 # Host buffers whose bytes are at the server only, and what they need goes wrong: the server or the worker is killed, connections are cut, the kernel
 # refuses, limits are reached. Pages that nobody has any more are a bus error (or an error of the call that uses them), with a line in the log; the
 # rest is as ever, and nothing hangs.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 shadowed=$b/tests/fault/shadowed touch=$b/tests/e2e/touch
 said=$lib_scratch/said errors=$lib_scratch/errors stats=$lib_scratch/stats.json

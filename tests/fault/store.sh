@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The content store and what can go wrong with it: the server restarts, orderly or not; files are altered, cut or in the way; the disk is full or
 # not to be written; workers die in the middle. Each time the program's results are right, and what can be saved is.
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 cat >"$lib_scratch/hints.toml" <<'END'
 schema = 1
