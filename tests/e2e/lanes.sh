@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Are results the same when large payload, either way, comes over further connections? Programs that look at order and sizes run with lanes, over a network
 # that is slow and cuts everything to pieces too; the statistics say whether lanes were used, and where they must not be.
-# by default: release tsan
+# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 stats=$lib_scratch/stats.json
 case $variant in asan) export E2E_TRIES=8 ;; tsan) export E2E_TRIES=3 ;; esac
