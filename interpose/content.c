@@ -19,6 +19,7 @@
 #include "interpose/log.h"
 #include "interpose/memory_map.h"
 #include "interpose/options.h"
+#include "remoting/content_room.h"
 #include "remoting/digest.h"
 
 enum { GROUPS = 4, GROUP_CHUNKS_MAX = 512 };
@@ -95,24 +96,6 @@ static bool alone(void)
     return is;
 }
 
-// With the lock: room for one more.
-static bool has_room(void)
-{
-    enum { FIRST = 64 };
-    struct gn_content_set *set = &state.promised;
-    if (set->capacity && !gn_content_set_full(set))
-        return true;
-    size_t capacity = set->capacity ? 2 * set->capacity : FIRST;
-    struct gn_content_entry *entries = set->count < GN_PROMISES_MAX ? calloc(capacity, sizeof *entries) : NULL;
-    if (!entries)
-        return false;
-    struct gn_content_set larger = {entries, capacity, 0};
-    gn_content_set_move(&larger, set);
-    free(set->entries);
-    *set = larger;
-    return true;
-}
-
 // --- a group
 
 static bool has_digest(const struct chunk *k) { return k->content.size_bytes >= GN_CONTENT_BYTES_MIN; }
@@ -175,13 +158,13 @@ static uint32_t take_answer(struct upload *u, uint32_t from, const struct gn_out
         k->known = bits[n / 8] >> n % 8 & 1;
         n++;
         known += k->known;
-        if (k->known && !gn_content_set_find(&state.promised, &k->content) && has_room())
+        if (k->known && !gn_content_set_find(&state.promised, &k->content) && gn_content_set_grow(&state.promised))
             gn_content_set_add(&state.promised, &k->content, 0);
     }
     for (uint32_t at = 0; at + sizeof(struct gn_content) <= out->more_bytes; at += sizeof(struct gn_content)) {
         struct gn_content more;
         memcpy(&more, (const uint8_t *)out->more + at, sizeof more);
-        if (more.size_bytes && !gn_content_set_find(&state.promised, &more) && has_room())
+        if (more.size_bytes && !gn_content_set_find(&state.promised, &more) && gn_content_set_grow(&state.promised))
             gn_content_set_add(&state.promised, &more, 0);
     }
     state.full |= !!(out->state & GN_OFFER_FULL);

@@ -116,6 +116,7 @@ static void forked(void)
     int mode = atomic_load(&gn_shim.mode);
     is_child = true;
     pthread_mutex_init(&init_lock, NULL);
+    gn_shadow_forked(true); // in every mode: its lock is held
     gn_trace_forked(mode == GN_MODE_LOCAL);
     if (mode != GN_MODE_REMOTE && mode != GN_MODE_OVER)
         return; // the local driver has its own view of forks
@@ -128,7 +129,6 @@ static void forked(void)
     gn_content_forked();
     gn_host_functions_forked();
     gn_hints_forked();
-    gn_shadow_forked(true);
 }
 
 // --- cuInit

@@ -270,28 +270,25 @@ void gn_shadow_context_ends(uint64_t context)
     pthread_setcancelstate(cancel, NULL);
 }
 
-static _Thread_local bool held_for_fork; // `ops`, by this thread: tracking may begin while a fork is under way that found nothing
 
+// Taken whether anything is tracked or not: what tracking begins with, its descriptors too, is made under `ops`, so no fork comes in between.
 void gn_shadow_prepare_fork(void)
 {
-    if (!atomic_load(&gn_shadow_any))
-        return;
     shadow_ops_take();
-    held_for_fork = true;
-    shadow_present(0, UINT64_MAX - GN_PAGE_BYTES);
+    if (atomic_load(&gn_shadow_any))
+        shadow_present(0, UINT64_MAX - GN_PAGE_BYTES);
 }
 
 void gn_shadow_forked(bool child)
 {
-    if (child) {
-        atomic_store(&gn_shadow_any, false);
-        gn_shadow_kernel_close();
-        shadow_fault_forked();
-        shadow_map_clear();
-    } else if (held_for_fork) {
+    if (!child) {
         shadow_ops_give();
+        return;
     }
-    held_for_fork = false;
+    atomic_store(&gn_shadow_any, false);
+    gn_shadow_kernel_close();
+    shadow_fault_forked();
+    shadow_map_clear(); // with `ops`
 }
 
 uint64_t gn_shadow_fetched_bytes(void) { return atomic_load_explicit(&shadow_counts.fetched_bytes, memory_order_relaxed); }

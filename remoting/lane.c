@@ -75,6 +75,19 @@ int gn_lane_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) ? 0 : bytes;
 }
 
+int gn_lane_read(int fd, void *to, size_t size_bytes)
+{
+    for (size_t at = 0; at < size_bytes;) {
+        ssize_t n = recv(fd, (uint8_t *)to + at, size_bytes - at, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -ECONNRESET;
+        at += (size_t)n;
+    }
+    return 0;
+}
+
 int gn_lane_write(int fd, const void *head, size_t head_bytes, const void *data, size_t size_bytes)
 {
     static const uint8_t zeros[8];

@@ -55,6 +55,7 @@ static_assert(sizeof(struct gn_lane_data) == 24, "header of data on a lane");
 bool gn_lane_data_right(const struct gn_lane_data *head, uint32_t number, uint64_t chunk_bytes); // whether its copy wants it is another question
 
 int gn_lane_unsent(int fd); // bytes that wait in the socket
+int gn_lane_read(int fd, void *to, size_t size_bytes); // all of it; 0, -errno, or -ECONNRESET at the end
 int gn_lane_write(int fd, const void *head, size_t head_bytes, const void *data, size_t size_bytes); // with zeros up to 8; 0 or -errno
 
 // --- the client's lanes

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "core/frame.h"
+#include "remoting/content_room.h"
 #include "remoting/digest.h"
 #include "server/commands.h"
 #include "server/log.h"
@@ -201,23 +202,6 @@ void gn_contents_close(struct gn_contents *c)
 
 // --- promises
 
-static bool has_room(struct gn_contents *c)
-{
-    enum { FIRST = 256 };
-    struct gn_content_set *set = &c->promises;
-    if (set->capacity && !gn_content_set_full(set))
-        return true;
-    size_t capacity = set->capacity ? 2 * set->capacity : FIRST;
-    struct gn_content_entry *entries = set->count < GN_PROMISES_MAX ? calloc(capacity, sizeof *entries) : NULL;
-    if (!entries)
-        return false;
-    struct gn_content_set larger = {entries, capacity, 0};
-    gn_content_set_move(&larger, set);
-    free(set->entries);
-    *set = larger;
-    return true;
-}
-
 // From disk into the store: the slot, held; or -ENOENT.
 static int load(struct gn_contents *c, const struct gn_content *content)
 {
@@ -245,7 +229,7 @@ bool gn_contents_promise(struct gn_contents *c, const struct gn_content *content
 {
     if (gn_content_set_find(&c->promises, content))
         return true;
-    if (content->size_bytes > c->promised_bytes_max - c->promised_bytes || !has_room(c)) {
+    if (content->size_bytes > c->promised_bytes_max - c->promised_bytes || !gn_content_set_grow(&c->promises)) {
         *full = true;
         return false;
     }

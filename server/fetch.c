@@ -26,24 +26,11 @@ static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 static unsigned threads;
 static int latest = -1; // descriptor of the channel that serves
 
-static int read_all(int fd, void *to, size_t size_bytes)
-{
-    for (size_t at = 0; at < size_bytes;) {
-        ssize_t n = recv(fd, (uint8_t *)to + at, size_bytes - at, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ECONNRESET;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 static int answer(struct channel *ch, uint32_t number)
 {
     struct gn_worker *w = ch->worker;
     struct gn_fetch_request r;
-    int error = read_all(ch->fd, &r, sizeof r);
+    int error = gn_lane_read(ch->fd, &r, sizeof r);
     if (error)
         return error;
     if (!gn_fetch_request_right(&r, number)) {

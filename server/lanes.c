@@ -42,19 +42,6 @@ struct gn_lanes_in {
     struct lane lanes[GN_LANES_MAX];
 };
 
-static int read_all(int fd, void *to, size_t size_bytes)
-{
-    for (size_t at = 0; at < size_bytes;) {
-        ssize_t n = recv(fd, (uint8_t *)to + at, size_bytes - at, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ECONNRESET;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 // The session ends with its lane: for a reason of the client's, or because the client has gone.
 static void end(struct lane *lane, int result, const char *why)
 {
@@ -73,7 +60,7 @@ static int read_piece(struct lane *lane, uint32_t number, const char **why)
     struct gn_lanes_in *l = lane->lanes;
     struct gn_lane_piece head;
     uint8_t padding[8];
-    int error = read_all(lane->fd, &head, sizeof head);
+    int error = gn_lane_read(lane->fd, &head, sizeof head);
     if (error)
         return error;
     *why = "a lane's piece out of order, or of an impossible size";
@@ -87,8 +74,8 @@ static int read_piece(struct lane *lane, uint32_t number, const char **why)
     }
     *why = NULL;
     p->size_bytes = head.size_bytes;
-    error = read_all(lane->fd, gn_staging_data(l->worker->staging, p->slot), p->size_bytes);
-    error = error ? error : read_all(lane->fd, padding, gn_pad8(p->size_bytes) - p->size_bytes);
+    error = gn_lane_read(lane->fd, gn_staging_data(l->worker->staging, p->slot), p->size_bytes);
+    error = error ? error : gn_lane_read(lane->fd, padding, gn_pad8(p->size_bytes) - p->size_bytes);
     if (error) {
         free(p);
         return error;
