@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { READY_MS = 60000, REPORT_MS = 3000, PEER_TRIES_MS = 60000, WORD_BYTES = 1024, WHY_BYTES = 256 };
 

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum {
     PING_BYTES = 64,

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "remoting/link_shm.h"
+#include "remoting/link/link_shm.h"
 
 enum {
     MESSAGE_BYTES = 64,

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "bench/relay_line.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { EVENTS = 64, RECV_BYTES = 256 << 10, CONNECT_TIMEOUT_MS = 10000 };
 static const uint64_t idle_ns = 1000000000;

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum {
     MESSAGE_BYTES = 64,

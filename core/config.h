@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/toml.h"
+#include "core/toml/toml.h"
 
 enum {
     GN_CONFIG_ERROR_BYTES = 512,

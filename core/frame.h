@@ -27,7 +27,7 @@ enum gn_command_flags {
     GN_COMMAND_PAYLOAD = 1, // the first u64 of the body is the payload's length; the payload follows the frame
     GN_COMMAND_CONTROL = 2, // handled at once, out of order; has no sequence number and is not counted in positions
     GN_COMMAND_CONFIRM = 4, // a posted command that wants a reply all the same (the optimisation `post` is off)
-    GN_COMMAND_PACKED = 8,  // with PAYLOAD: it is packed (remoting/pack.h), and takes a large slot whatever its size
+    GN_COMMAND_PACKED = 8,  // with PAYLOAD: it is packed (remoting/session/pack.h), and takes a large slot whatever its size
     GN_COMMAND_LANE_SHIFT = 12, // with PAYLOAD: the four bits from here are the lane that it comes on (remoting/lane.h); 0: behind the frame
 };
 
@@ -54,7 +54,7 @@ enum gn_message_kind { // server -> client
     GN_MESSAGE_PRINT,     // body: what kernels printed
     GN_MESSAGE_ACK,       // nothing but the counters
     GN_MESSAGE_GOODBYE,   // code and body (text): the session is over, and why
-    GN_MESSAGE_PACKED,    // as GN_MESSAGE_DATA, the body packed (remoting/pack.h)
+    GN_MESSAGE_PACKED,    // as GN_MESSAGE_DATA, the body packed (remoting/session/pack.h)
     GN_MESSAGE_CREDIT,    // id: device, value: bytes; so much more device memory may be mapped without asking
     GN_MESSAGE_MARK,      // body: names of marks, u64 each, that have passed; with a code: that are to be asked for
     GN_MESSAGE_KINDS,

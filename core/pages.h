@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of the pages of a host range that a server keeps a copy of: a byte each; how far ahead to read; whether keeping pays.
 //
-// A byte has one writer at a time, whom interpose/shadow_parts.h names; readers may see an older state, never a torn one.
+// A byte has one writer at a time, whom interpose/shadow/shadow_parts.h names; readers may see an older state, never a torn one.
 #ifndef GN_CORE_PAGES_H
 #define GN_CORE_PAGES_H
 

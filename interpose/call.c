@@ -7,12 +7,12 @@
 #include "interpose/init.h"
 #include "interpose/local.h"
 #include "interpose/log.h"
-#include "interpose/marks.h"
 #include "interpose/options.h"
 #include "interpose/shim.h"
 #include "interpose/stats.h"
+#include "interpose/stream/marks.h"
 #include "interpose/trace.h"
-#include "interpose/writes.h"
+#include "interpose/writes/writes.h"
 #include "remoting/errors.h"
 
 struct gn_shim gn_shim;

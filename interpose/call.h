@@ -12,7 +12,7 @@
 
 #define GN_EXPORT __attribute__((visibility("default")))
 
-struct gn_context; // interpose/context.h
+struct gn_context; // interpose/context/context.h
 struct gn_thread;  // interpose/thread.h
 
 struct gn_call {
@@ -22,7 +22,7 @@ struct gn_call {
     CUstream default_stream;   // what a NULL stream means here: CU_STREAM_LEGACY or CU_STREAM_PER_THREAD
     struct gn_thread *thread;
     struct gn_context *context; // the current one; never NULL in a call with the flag ctx
-    _Atomic uint64_t *touched; // of the stream that the call puts work into (interpose/marks.h), or NULL
+    _Atomic uint64_t *touched; // of the stream that the call puts work into (interpose/stream/marks.h), or NULL
     uint64_t started_ns;       // only where GENIE_STATS asks for times
     int saved_errno;           // a guest leaves errno alone
 };

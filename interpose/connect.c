@@ -17,8 +17,8 @@
 #include "core/frame.h"
 #include "interpose/log.h"
 #include "interpose/options.h"
-#include "remoting/link_shm.h"
-#include "remoting/pass.h"
+#include "remoting/link/link_shm.h"
+#include "remoting/session/pass.h"
 #include "remoting/spin.h"
 
 static void limit_time(int fd, int timeout_ms)

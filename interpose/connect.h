@@ -3,7 +3,7 @@
 #ifndef GN_INTERPOSE_CONNECT_H
 #define GN_INTERPOSE_CONNECT_H
 
-#include "remoting/session.h"
+#include "remoting/session/session.h"
 
 // Connects to gn_options.server, says hello and opens the session. welcome->devices gets memory that stays.
 // 0, or -1 with a sentence in `why` that tells what to do.

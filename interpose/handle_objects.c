@@ -2,7 +2,7 @@
 // What stands behind the handles of a context, when the context goes.
 #include <stdlib.h>
 
-#include "interpose/module.h"
+#include "interpose/module/module.h"
 
 static void *object_of(uint64_t id, enum gn_kind kind)
 {

@@ -9,21 +9,21 @@
 #include <time.h>
 
 #include "api_calls.h"
-#include "interpose/content.h"
 #include "interpose/connect.h"
 #include "interpose/handles.h"
-#include "interpose/hints.h"
+#include "interpose/hints/hints.h"
 #include "interpose/local.h"
-#include "interpose/hostfn.h"
 #include "interpose/log.h"
-#include "interpose/memory_range.h"
+#include "interpose/memory/memory_range.h"
 #include "interpose/options.h"
-#include "interpose/shadow.h"
+#include "interpose/shadow/content.h"
+#include "interpose/shadow/shadow.h"
 #include "interpose/shim.h"
 #include "interpose/stats.h"
+#include "interpose/stream/hostfn.h"
 #include "interpose/tables.h"
 #include "interpose/trace.h"
-#include "interpose/writes.h"
+#include "interpose/writes/writes.h"
 #include "remoting/fork.h"
 
 enum {

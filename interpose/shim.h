@@ -4,9 +4,9 @@
 #define GN_INTERPOSE_SHIM_H
 
 #include "interpose/call.h"
-#include "interpose/context.h"
+#include "interpose/context/context.h"
 #include "remoting/hello.h"
-#include "remoting/session.h"
+#include "remoting/session/session.h"
 
 enum gn_mode {
     GN_MODE_COLD,   // before cuInit: nothing has been opened

@@ -8,14 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "interpose/content.h"
 #include "interpose/genie.h"
-#include "interpose/hints.h"
-#include "interpose/memory_range.h"
+#include "interpose/hints/hints.h"
+#include "interpose/memory/memory_range.h"
 #include "interpose/options.h"
-#include "interpose/shadow.h"
+#include "interpose/shadow/content.h"
+#include "interpose/shadow/shadow.h"
 #include "interpose/shim.h"
-#include "interpose/writes.h"
+#include "interpose/writes/writes.h"
 
 _Atomic int gn_watching;
 

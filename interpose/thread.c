@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "interpose/context.h"
+#include "interpose/context/context.h"
 
 __thread struct gn_thread *gn_thread_here;
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "interpose/context.h"
+#include "interpose/context/context.h"
 #include "interpose/stats.h"
 #include "remoting/errors.h"
 

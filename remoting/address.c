@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "remoting/fork.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { LISTEN_BACKLOG = 64, CONNECT_PAUSE_MS = 5, PORT_MAX = 65535 };
 

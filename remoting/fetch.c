@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/cursor.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 bool gn_fetch_request_right(const struct gn_fetch_request *r, uint32_t number)
 {

@@ -19,7 +19,7 @@ enum {
 };
 
 enum gn_wants { // what a client can do beyond the protocol, and the server may grant; unknown bits are ignored
-    GN_WANTS_SHM = 1, // to go on through shared memory (remoting/link_shm.h)
+    GN_WANTS_SHM = 1, // to go on through shared memory (remoting/link/link_shm.h)
     GN_WANTS_PACKED = 2, // GN_MESSAGE_PACKED, where that pays
     GN_WANTS_LANES = 4,  // to open further connections for large payload (remoting/lane.h)
     GN_WANTS_LANES_BACK = 8, // with these: data of copies to the host may come over them

@@ -18,7 +18,7 @@
 #include "core/cursor.h"
 #include "core/frame.h"
 #include "remoting/fork.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { ADDRESS_BYTES = 512, WHY_BYTES = 256 };
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum {
     GN_SPIN_NS = 30000,  // two round trips of a local network's: who has not answered then does something longer

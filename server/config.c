@@ -12,7 +12,7 @@
 
 #include "core/config.h"
 #include "core/frame.h"
-#include "remoting/link_shm.h"
+#include "remoting/link/link_shm.h"
 #include "remoting/spin.h"
 
 #define KiB 1024ll

@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "remoting/hello.h"
 #include "server/log.h"
-#include "server/worker.h"
+#include "server/worker/worker.h"
 
 enum {
     GN_LISTEN_MAX = 16, // addresses

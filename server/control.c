@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { QUESTION_BYTES = 64, TIME_LIMIT_MS = 2000 };
 

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "server/front.h"
+#include "server/front/front.h"
 
 // Listens at `path`, readable by the server's user alone. 0 or -errno and why.
 int gn_control_open(struct gn_front *front, const char *path, char *why, size_t why_bytes);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "server/config.h"
-#include "server/front.h"
+#include "server/front/front.h"
+#include "server/front/spawn.h"
 #include "server/log.h"
-#include "server/spawn.h"
 
 struct options {
     const char *config_path;

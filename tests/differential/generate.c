@@ -279,7 +279,7 @@ static bool fill_launch(struct maker *g, struct op *op)
 static bool adjust(struct maker *g, struct op *op)
 {
     struct arg *a = op->args;
-    // What the device is; what joins it to the program's machine is shown otherwise by a server (server/welcome.c).
+    // What the device is; what joins it to the program's machine is shown otherwise by a server (server/front/welcome.c).
     static const uint8_t device_facts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 31, 32, 36, 37, 38, 39, 75, 76, 81, 82, 97, 106};
     static const int attributes[] = {1, 2, 3, 4, 6, 8, 9, 11, 12, 13, 99};
     switch (op->kind) {

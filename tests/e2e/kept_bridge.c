@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "interpose/kept.h"
+#include "interpose/shadow/kept.h"
 
 struct bridge_kept {
     struct gn_kept kept;

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/hints.h"
-#include "core/toml.h"
+#include "core/hints/hints.h"
+#include "core/toml/toml.h"
 #include "tests/e2e/e2e.h"
 
 enum {

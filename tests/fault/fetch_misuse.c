@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "interpose/kept.h"
 #include "interpose/options.h"
+#include "interpose/shadow/kept.h"
 #include "interpose/shim.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 CUresult cuInit(unsigned flags);
 CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice device);

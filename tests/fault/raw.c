@@ -16,7 +16,7 @@
 #include "core/frame.h"
 #include "core/handle.h"
 #include "remoting/hello.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { TIMEOUT_MS = 8000, HALF_OPEN_MAX = 10000, GARBAGE_BYTES = 1 << 20 };
 

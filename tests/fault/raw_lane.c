@@ -15,7 +15,7 @@
 #include "core/frame.h"
 #include "remoting/hello.h"
 #include "remoting/lane.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { TIMEOUT_MS = 8000, PIECE_BYTES = 100000, PIECES_MANY = 1000 };
 

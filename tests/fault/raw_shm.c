@@ -18,8 +18,8 @@
 #include "api_wire.h"
 #include "core/frame.h"
 #include "remoting/hello.h"
-#include "remoting/link.h"
-#include "remoting/pass.h"
+#include "remoting/link/link.h"
+#include "remoting/session/pass.h"
 
 enum { TIMEOUT_MS = 8000, HEADER_BYTES = 4096, FILLER = 2000, FULL = 60000 }; // replies: some, and more than the ring to the client holds
 

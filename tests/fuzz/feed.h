@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum {
     FEED_FRAME_BYTES_MAX = 64 << 10

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/image.h"
+#include "core/image/image.h"
 
 enum { PARAMS_MAX = 256 };
 

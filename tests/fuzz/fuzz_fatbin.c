@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/image_bundle.h"
+#include "core/image/image_bundle.h"
 #include "tests/mock/image_unpack.h"
 
 enum { LIMIT = 1 << 16, PARAMS_MAX = 64 };

@@ -12,11 +12,11 @@
 
 #include "core/cursor.h"
 #include "remoting/fetch.h"
-#include "server/fetch.h"
-#include "server/kept.h"
+#include "server/kept/fetch.h"
+#include "server/kept/kept.h"
 #include "server/log.h"
-#include "server/run.h"
-#include "server/wait.h"
+#include "server/run/run.h"
+#include "server/worker/wait.h"
 #include "tests/fuzz/fake_driver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

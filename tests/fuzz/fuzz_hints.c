@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes the sidecar's reader, globs and expansion. Beyond not crashing: what is refused has a place and a text, and is refused with and without a
-// listener; what is taken keeps the bounds that core/hints.h names, points into itself, and reads the same again.
+// listener; what is taken keeps the bounds that core/hints/hints.h names, points into itself, and reads the same again.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/glob.h"
-#include "core/hints.h"
+#include "core/hints/glob.h"
+#include "core/hints/hints.h"
 
 static void require(bool holds)
 {

@@ -9,7 +9,7 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
-#include "remoting/session.h"
+#include "remoting/session/session.h"
 #include "tests/fuzz/feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes the PTX engine: whatever parses is linked and launched on a small device that is stopped soon. A NUL
 // separates texts that are to be linked together.
-#include "tests/mock/ptx.h"
+#include "tests/mock/ptx/ptx.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ptx_writes.h"
+#include "core/ptx/ptx_writes.h"
 
 enum { CELLS = 1 << 10, CELLS_FEW = 1 << 5, KERNELS_MAX = 64 };
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "remoting/link_shm.h"
+#include "remoting/link/link_shm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,8 +6,8 @@
 
 #include "remoting/digest.h"
 #include "server/log.h"
-#include "server/store_disk.h"
-#include "server/store_parts.h"
+#include "server/store/store_disk.h"
+#include "server/store/store_parts.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

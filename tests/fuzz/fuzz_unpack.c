@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "remoting/pack.h"
+#include "remoting/session/pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

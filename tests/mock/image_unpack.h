@@ -3,7 +3,7 @@
 #ifndef GN_TESTS_MOCK_IMAGE_UNPACK_H
 #define GN_TESTS_MOCK_IMAGE_UNPACK_H
 
-#include "core/image.h"
+#include "core/image/image.h"
 
 #define MOCK_IMAGE_UNPACKED_MAX                                                                              \
     ((uint64_t)256 << 20) // a sensible limit_bytes: ten times the largest part of a CUDA library

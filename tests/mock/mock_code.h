@@ -10,7 +10,7 @@
 #include "remoting/cuda_types.h"
 #include "tests/mock/image_unpack.h"
 #include "tests/mock/mock_cubin_vars.h"
-#include "tests/mock/ptx.h"
+#include "tests/mock/ptx/ptx.h"
 
 struct mock_code {
     struct mock_parts parts;       // PTX texts to be linked, or a cubin; unpacked

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/image_bytes.h"
+#include "core/image/image_bytes.h"
 
 enum { SECTION_BYTES = 64, SYMBOL_BYTES = 24, TYPE_SYMBOLS = 2, TYPE_NO_BITS = 8, SYMBOL_OBJECT = 1, VARS_MAX = 1 << 20 };
 

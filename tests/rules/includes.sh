@@ -15,16 +15,16 @@ say() { # say STATUS NAME [DETAILS]
 # allowed FOLDER REGEX: every #include "..." of the folder's sources matches.
 allowed() {
     local bad
-    bad=$(grep -nE '^#include "' "$1"/*.[ch] | grep -vE "#include \"($2)\"")
+    bad=$(grep -rnE '^#include "' --include='*.[ch]' "$1" | grep -vE "#include \"($2)\"")
     say $((${#bad} > 0)) "$1 includes only what it may" "$bad"
 }
 generated='api_[a-z_]+\.h|include/cuda_prototypes\.h'
-allowed core 'core/[a-z_0-9]+\.h'
-allowed remoting "(core|remoting)/[a-z_0-9]+\.h|$generated"
-allowed interpose "(core|remoting|interpose)/[a-z_0-9]+\.h|$generated"
-allowed server "(core|remoting|server)/[a-z_0-9]+\.h|$generated"
+allowed core 'core/[a-z_0-9/]+\.h'
+allowed remoting "(core|remoting)/[a-z_0-9/]+\.h|$generated"
+allowed interpose "(core|remoting|interpose)/[a-z_0-9/]+\.h|$generated"
+allowed server "(core|remoting|server)/[a-z_0-9/]+\.h|$generated"
 
-bad=$(grep -nE '#include <(unistd|pthread|time|sys/|fcntl|errno_|elf|libelf|liburing|cuda)' core/*.[ch] | grep -v 'sys/types.h')
+bad=$(grep -nE '#include <(unistd|pthread|time|sys/|fcntl|errno_|elf|libelf|liburing|cuda)' -r --include='*.[ch]' core | grep -v 'sys/types.h')
 say $((${#bad} > 0)) "core includes libc headers without I/O, clock and threads" "$bad"
 
 # What the core's objects ask of others: pure functions of libc, nothing that allocates, blocks or tells the time.
@@ -34,17 +34,17 @@ bad=$(nm -u build/libgncore.a 2>/dev/null | awk '$1 == "U" {print $2}' | sort -u
 [ -f build/libgncore.a ] || bad="build/libgncore.a is not built"
 say $((${#bad} > 0)) "core calls nothing that allocates, does I/O or waits" "$bad"
 
-bad=$(grep -nE '\b(dlopen|dlsym)\(' server/*.c | grep -v '^server/driver.c:')
+bad=$(grep -nE '\b(dlopen|dlsym)\(' -r --include='*.c' server | grep -v '^server/driver.c:')
 say $((${#bad} > 0)) "only server/driver.c opens a driver" "$bad"
 
 bad=$(for f in $(git ls-files '*.c' '*.h' '*.cu' '*.sh' '*.ninja' 2>/dev/null); do head -n 3 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f"; done)
 say $((${#bad} > 0)) "every source names its licence" "$bad"
 
-bad=$(grep -nE '\b(exit|abort|_exit)\(|\b(printf|puts|perror)\(' interpose/*.c | grep -vE 'vsnprintf|snprintf|pthread_exit')
+bad=$(grep -nE '\b(exit|abort|_exit)\(|\b(printf|puts|perror)\(' -r --include='*.c' interpose | grep -vE 'vsnprintf|snprintf|pthread_exit')
 say $((${#bad} > 0)) "the shim never ends or prints on its own" "$bad"
 
-# interpose/writes.h: whoever sends past gn_post and gn_ask tells what was written; images are written nowhere that has a version.
-bad=$(for f in $(grep -lE 'gn_session_(post_payload|write_pull)\(' interpose/*.c | grep -v module_image.c); do
+# interpose/writes/writes.h: whoever sends past gn_post and gn_ask tells what was written; images are written nowhere that has a version.
+bad=$(for f in $(grep -lE 'gn_session_(post_payload|write_pull)\(' -r --include='*.c' interpose | grep -v module_image.c); do
     awk -v f="$f" '/gn_session_(post_payload|write_pull)\(/ {at = NR} /gn_writes_sent\(/ {at = 0} at && NR > at + 4 {print f ":" at; at = 0}' "$f"
 done)
 say $((${#bad} > 0)) "what is sent past gn_post is told to the versions of allocations" "$bad"

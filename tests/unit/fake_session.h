@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "api_wire.h"
-#include "remoting/session.h"
+#include "remoting/session/session.h"
 
 static struct {
     unsigned asked[GN_OPS], posted[GN_OPS];

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "server/log.h"
-#include "server/run.h"
+#include "server/run/run.h"
 
 // --- the driver: objects are numbers, counted by kind
 

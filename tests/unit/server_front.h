@@ -27,10 +27,10 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 #include "server/config.h"
-#include "server/front.h"
-#include "server/spawn.h"
+#include "server/front/front.h"
+#include "server/front/spawn.h"
 
 // --- the workers of these tests: what they do is the program's name in the hello
 

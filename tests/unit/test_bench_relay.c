@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "bench/relay_line.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 static uint64_t now_ns(void)
 {

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "remoting/fork.h"
-#include "remoting/link.h"
+#include "remoting/link/link.h"
 
 enum { FORKS = 300, TIMEOUT_MS = 2000, SHORT_MS = 200, BACKLOG_MAX = 64 + 2 };
 

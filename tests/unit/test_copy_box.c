@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "interpose/copy_box.h"
+#include "interpose/copy/copy_box.h"
 
 static void places(void **unused)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/glob.h"
+#include "core/hints/glob.h"
 
 static const struct {
     const char *pattern, *text;

@@ -16,8 +16,8 @@
 #include "core/content.h"
 #include "core/frame.h"
 #include "remoting/hello.h"
-#include "remoting/link_memory.h"
-#include "remoting/session.h"
+#include "remoting/link/link_memory.h"
+#include "remoting/session/session.h"
 
 enum { SAMPLE_BYTES_MAX = 4096, DEVICE_MAX = 2 };
 

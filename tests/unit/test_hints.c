@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/hints.h"
+#include "core/hints/hints.h"
 
 static struct gn_hints hints;
 static struct gn_config_error error;

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "interpose/function.h"
-#include "interpose/hints_rules.h"
-#include "interpose/memory_map.h"
+#include "interpose/hints/hints_rules.h"
+#include "interpose/memory/memory_map.h"
+#include "interpose/module/function.h"
 #include "interpose/options.h"
 
 #define MIB ((uint64_t)1 << 20)

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "core/image_bundle.h"
+#include "core/image/image_bundle.h"
 #include "tests/unit/image_build.h"
 
 static const char ptx[] = "//\n// made by hand\n/* so */\n\n.version 7.5\n.target sm_75\n.address_size 64\n"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/image.h"
+#include "core/image/image.h"
 #include "tests/unit/image_build.h"
 
 enum { PARAMS_MAX = 16 };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/image.h"
+#include "core/image/image.h"
 
 enum { PARAMS_MAX = 64, DUMP_BYTES = 1024 };
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Do kept copies hold what streams put into them, whatever order streams go on in and whatever a client sends? Do they make room, end with their
 // context, and tell errors instead of old bytes? Method: the handlers on a driver of stubs whose streams go on only when the test says so.
-#include "server/kept_parts.h"
+#include "server/kept/kept_parts.h"
 #include "tests/unit/server_driver.h"
 
 #include <pthread.h>
 #include <unistd.h>
 
-#include "server/gate.h"
-#include "server/wait.h"
+#include "server/worker/gate.h"
+#include "server/worker/wait.h"
 #include "tests/fuzz/fake_driver.h"
 
 enum { SIZE = 16384, CAPACITY = FAKE_MEMORY_BYTES };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "interpose/layout.h"
+#include "interpose/module/layout.h"
 
 static void decodes(void **unused)
 {

@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "remoting/link_memory.h"
-#include "remoting/link_shm.h"
+#include "remoting/link/link_memory.h"
+#include "remoting/link/link_shm.h"
 
 struct kind {
     const char *name;

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/frame.h"
-#include "remoting/link_memory.h"
-#include "remoting/session.h"
+#include "remoting/link/link_memory.h"
+#include "remoting/session/session.h"
 
 static struct gn_session *session;
 static struct gn_link *server;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "interpose/memory_reserve.h"
+#include "interpose/memory/memory_reserve.h"
 
 #define GRANULE GN_RESERVE_GRANULE_BYTES
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "remoting/pack.h"
+#include "remoting/session/pack.h"
 
 enum { BYTES = 512 << 10 };
 

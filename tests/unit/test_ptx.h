@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "tests/mock/ptx.h"
+#include "tests/mock/ptx/ptx.h"
 
 enum { T_DEVICE_BYTES = 1 << 20, T_PRINT_BYTES = 1 << 16, T_OPS_MAX = 1 << 14, T_THREADS_MAX = 4096 };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/ptx_writes.h"
+#include "core/ptx/ptx_writes.h"
 
 enum { CELLS = 1 << 14, DUMP_BYTES = 2048 };
 

@@ -14,15 +14,15 @@
 #include <unistd.h>
 
 #include "remoting/digest.h"
-#include "remoting/link_memory.h"
-#include "server/commands.h"
-#include "server/contents.h"
-#include "server/gate.h"
+#include "remoting/link/link_memory.h"
 #include "server/log.h"
-#include "server/output.h"
-#include "server/run.h"
-#include "server/staging.h"
-#include "server/wait.h"
+#include "server/run/run.h"
+#include "server/store/contents.h"
+#include "server/worker/commands.h"
+#include "server/worker/gate.h"
+#include "server/worker/output.h"
+#include "server/worker/staging.h"
+#include "server/worker/wait.h"
 #include "tests/fuzz/fake_driver.h"
 
 enum { CHUNK = 64 << 10, WINDOW = 4 * CHUNK, PROMISED = 4 * CHUNK };

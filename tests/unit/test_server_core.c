@@ -15,15 +15,15 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
-#include "remoting/link_memory.h"
-#include "server/commands.h"
-#include "server/due.h"
-#include "server/gate.h"
+#include "remoting/link/link_memory.h"
 #include "server/log.h"
-#include "server/output.h"
-#include "server/run.h"
-#include "server/staging.h"
-#include "server/wait.h"
+#include "server/run/run.h"
+#include "server/worker/commands.h"
+#include "server/worker/due.h"
+#include "server/worker/gate.h"
+#include "server/worker/output.h"
+#include "server/worker/staging.h"
+#include "server/worker/wait.h"
 #include "tests/fuzz/fake_driver.h"
 
 enum { CHUNK = 8 << 10, WINDOW = 4 * CHUNK, RING_BYTES = 64 << 10 };

@@ -3,7 +3,7 @@
 // go with it? Method: the handlers themselves on a driver of this test's own, which looks at nothing.
 #include "tests/unit/server_driver.h"
 
-#include "core/image_bundle.h"
+#include "core/image/image_bundle.h"
 #include "tests/unit/image_build.h"
 
 // --- images

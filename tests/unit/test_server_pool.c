@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Question: is the memory that a client may map by itself counted to the grain, whatever it sends: maps outside the range, over what is mapped, of
 // more than it was granted, unmaps of what is not there? Method: the handlers themselves on a driver of this test's own.
-#include "server/pool.h"
+#include "server/worker/pool.h"
 #include "tests/unit/server_driver.h"
 
 enum { GRANULES = 64, DEVICE_GRANULES = 512 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Question: do contexts, handles, memory and launches stay in order at the server, whatever a client sends?
 // Method: the handlers themselves on a driver of this test's own.
-#include "server/box.h"
+#include "server/worker/box.h"
 #include "tests/unit/server_driver.h"
 
 // --- contexts

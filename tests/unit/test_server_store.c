@@ -17,7 +17,7 @@
 
 #include "remoting/digest.h"
 #include "server/log.h"
-#include "server/store_parts.h"
+#include "server/store/store_parts.h"
 
 enum { MEMORY = 1 << 20, SIZE = 64 << 10 }; // room for 16 of them
 

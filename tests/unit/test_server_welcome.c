@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
+#include "server/front/welcome.h"
 #include "server/log.h"
-#include "server/welcome.h"
 
 static CUresult init_result;
 static int device_count, version;

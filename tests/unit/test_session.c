@@ -17,9 +17,9 @@
 
 #include "api_wire.h"
 #include "core/frame.h"
-#include "remoting/link_memory.h"
-#include "remoting/link_shm.h"
-#include "remoting/session.h"
+#include "remoting/link/link_memory.h"
+#include "remoting/link/link_shm.h"
+#include "remoting/session/session.h"
 
 enum { CHUNK = 64 << 10, WINDOW = 4 * CHUNK };
 enum { SILENT = 10, LATE_DATA, PULLS, GOODBYE, PACKED, PACKED_LIES };

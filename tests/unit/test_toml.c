@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "core/toml.h"
+#include "core/toml/toml.h"
 
 enum { DUMP_BYTES = 4096, ARENA_BYTES = 64 << 10 };
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "core/toml.h"
+#include "core/toml/toml.h"
 
 enum {
     PATH_BYTES = 1024,

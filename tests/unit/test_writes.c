@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "interpose/function.h"
-#include "interpose/memory_map.h"
-#include "interpose/stream.h"
-#include "interpose/writes.h"
+#include "interpose/memory/memory_map.h"
+#include "interpose/module/function.h"
+#include "interpose/stream/stream.h"
+#include "interpose/writes/writes.h"
 #include "tests/unit/fake_session.h"
 
 #define BASE ((uint64_t)0x200000000)

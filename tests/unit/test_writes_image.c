@@ -10,9 +10,9 @@
 #include <lz4.h>
 #include <zstd.h>
 
-#include "core/image.h"
+#include "core/image/image.h"
 #include "interpose/shim.h"
-#include "interpose/writes.h"
+#include "interpose/writes/writes.h"
 #include "tests/unit/fake_session.h"
 #include "tests/unit/image_build.h"
 
