@@ -27,22 +27,14 @@ static CUcontext handle_of(const struct mock_context *c) { return (CUcontext)(ui
 
 struct mock_context *mock_context_get(CUcontext handle) { return mock_handle_get(handle, GN_KIND_CONTEXT); }
 
-struct mock_context *mock_context_here(void) { return mock_thread()->context; }
-
 struct mock_context *mock_context_current(void)
 {
     struct mock_thread *t = mock_thread();
     return t && t->depth ? mock_handle_get((void *)(uintptr_t)t->stack[t->depth - 1], GN_KIND_CONTEXT) : NULL;
 }
 
-bool mock_context_is_usable(const struct mock_context *c) { return c->is_alive && !c->is_dying; }
-
-void mock_context_hold(struct mock_context *c) { c->refs++; }
-
-void mock_context_drop(struct mock_context *c)
+void mock_context_end(struct mock_context *c)
 {
-    if (--c->refs)
-        return;
     mock_print_free(c->print);
     free(c);
 }

@@ -24,7 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key; // only for the destructor
-static __thread struct mock_thread *self;
+__thread struct mock_thread *mock_thread_here;
 // Nothing to look for before a call: initialised, no faults to inject, no log to write, not in a child of fork. Set once, with release.
 static _Atomic bool is_plain;
 static CUresult load_result;
@@ -107,7 +107,7 @@ CUresult mock_options_load(void)
 static void thread_gone(void *at)
 {
     struct mock_thread *t = at;
-    self = NULL;
+    mock_thread_here = NULL;
     if (!in_child) {
         mock_lock();
         for (struct mock_thread_stream *s = t->streams; s; s = s->next)
@@ -125,7 +125,7 @@ static void thread_gone(void *at)
 
 static void make_key(void) { pthread_key_create(&thread_key, thread_gone); }
 
-static struct mock_thread *thread_new(void)
+struct mock_thread *mock_thread_new(void)
 {
     pthread_once(&key_once, make_key);
     struct mock_thread *t = calloc(1, sizeof *t);
@@ -133,11 +133,9 @@ static struct mock_thread *thread_new(void)
         free(t);
         t = NULL;
     }
-    self = t;
+    mock_thread_here = t;
     return t;
 }
-
-struct mock_thread *mock_thread(void) { return self ? self : thread_new(); }
 
 void mock_call_out_begin(struct mock_call_out *saved)
 {
@@ -230,7 +228,7 @@ static CUresult enter_slowly(unsigned op, CUstream default_stream)
 
 CUresult mock_enter(unsigned op, CUstream default_stream)
 {
-    struct mock_thread *t = self;
+    struct mock_thread *t = mock_thread_here;
     // Acquire: pairs with the release in admit, so that the options are seen as they were read.
     if (__builtin_expect(!t || !atomic_load_explicit(&is_plain, memory_order_acquire), 0))
         return enter_slowly(op, default_stream);
@@ -251,7 +249,7 @@ static void note(unsigned op, CUresult result)
 
 CUresult mock_leave(unsigned op, CUresult result)
 {
-    struct mock_thread *t = in_child ? NULL : self;
+    struct mock_thread *t = in_child ? NULL : mock_thread_here;
     if (!t || !t->inside)
         return result;
     if (log_fd >= 0)

@@ -88,7 +88,14 @@ void mock_condition_wait(pthread_cond_t *condition); // with the driver's lock
 int mock_condition_wait_until(pthread_cond_t *condition, const struct timespec *until); // monotonic; ETIMEDOUT
 uint64_t mock_now_ns(void);
 
-struct mock_thread *mock_thread(void);       // the caller's; NULL: out of memory
+// Every call looks at this several times, so it must not take a call of the dynamic linker's: it lies in the memory that each thread has from the
+// beginning, of which a library that is loaded later gets a little. So the library has no other variables of threads.
+extern __thread struct mock_thread *mock_thread_here __attribute__((tls_model("initial-exec")));
+struct mock_thread *mock_thread_new(void);
+static inline struct mock_thread *mock_thread(void) // the caller's; NULL: out of memory
+{
+    return mock_thread_here ? mock_thread_here : mock_thread_new();
+}
 bool mock_is_child(void);                    // in a child of fork, where the driver does not work
 CUresult mock_options_load(void);            // once a process; the error goes to stderr
 
@@ -111,11 +118,16 @@ void mock_handle_close(uint64_t id);
 CUresult mock_devices_open(void);                             // memory and identity of each device
 CUresult mock_contexts_open(void);                            // the primary contexts
 struct mock_context *mock_context_get(CUcontext handle);     // one that exists (a primary one also while inactive), or NULL
-struct mock_context *mock_context_here(void);                // of the call in progress
+static inline struct mock_context *mock_context_here(void) { return mock_thread()->context; } // of the call in progress
 struct mock_context *mock_context_current(void);             // of the thread: on top of its stack, alive or NULL
-bool mock_context_is_usable(const struct mock_context *context);
-void mock_context_hold(struct mock_context *context);
-void mock_context_drop(struct mock_context *context);
+static inline bool mock_context_is_usable(const struct mock_context *context) { return context->is_alive && !context->is_dying; }
+static inline void mock_context_hold(struct mock_context *context) { context->refs++; }
+void mock_context_end(struct mock_context *context); // nobody holds it
+static inline void mock_context_drop(struct mock_context *context)
+{
+    if (!--context->refs)
+        mock_context_end(context);
+}
 void mock_context_fail(struct mock_context *context, CUresult error); // sticky; the first wins
 void mock_fall_off(void);                                    // the devices are gone
 CUresult mock_primary_handle(CUcontext *context, CUdevice device); // without retaining

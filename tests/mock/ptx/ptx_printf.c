@@ -255,7 +255,7 @@ static bool one_record(struct ptx_warp *w, const struct ptx_insn *in, uint32_t l
 const struct ptx_insn *ptx_vprintf(struct ptx_warp *w, const struct ptx_insn *in, const uint64_t *format,
                                    const uint64_t *args, uint32_t *result)
 {
-    static __thread char text[FORMAT_MAX], out[RECORD_MAX];
+    char text[FORMAT_MAX], out[RECORD_MAX];
     for (uint32_t m = w->mask; m; m &= m - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(m);
         struct record r = {.text = out};
