@@ -188,6 +188,8 @@ static bool is_over(struct gn_commands *l)
     return over;
 }
 
+// A starved client waits until it is told of something new; what ends a copy may free nothing yet, as long as the slot is held. Starved it stays,
+// then, and whoever lets go of the slot tells it.
 static void reap_until_free(struct gn_worker *w, void *data)
 {
     struct gn_commands *l = *(struct gn_commands **)data;
@@ -198,13 +200,17 @@ static void reap_until_free(struct gn_worker *w, void *data)
             if (pause.tv_nsec < 1000000)
                 pause.tv_nsec *= 2;
         }
-        push_ack(l);
-        bool busy = gn_staging_busy(w->staging);
+        struct gn_news news = gn_output_taken(w->output, atomic_load_explicit(&l->taken, memory_order_relaxed));
+        bool any = news.taken_bytes || news.freed_small || news.freed_large;
         pthread_mutex_lock(&l->lock);
-        again = l->starved && busy && !l->over; // what was freed was not enough, and nobody else may look again
-        l->starved = l->starved && !again;
+        bool tell = l->starved && any;
+        if (tell)
+            l->starved = false;
+        again = l->starved && !l->over && gn_staging_busy(w->staging); // asked with the lock: later ones find nobody reaping
         l->reaping = again;
         pthread_mutex_unlock(&l->lock);
+        if (tell)
+            push_ack(l);
     }
 }
 
@@ -224,7 +230,7 @@ static void acknowledge(struct gn_commands *l)
     pthread_mutex_lock(&l->lock);
     bool tell = much || (any && l->starved);
     bool reap = l->starved && !tell && !l->reaping && busy;
-    if (tell || reap)
+    if (tell)
         l->starved = false;
     if (reap)
         l->reaping = true;
@@ -233,8 +239,7 @@ static void acknowledge(struct gn_commands *l)
         push_ack(l);
     if (reap && gn_wait_run(w, reap_until_free, &l, sizeof l)) {
         pthread_mutex_lock(&l->lock);
-        l->reaping = false;
-        l->starved = true; // tried again after the next frame
+        l->reaping = false; // tried again after the next frame
         pthread_mutex_unlock(&l->lock);
     }
 }

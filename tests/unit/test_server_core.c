@@ -425,6 +425,43 @@ static void a_client_that_starves_for_a_slot_is_told(void **state)
     }
 }
 
+// The slot that it waits for is needed for something else too (the content store files it), which takes longer than the device.
+static void a_client_that_starves_for_a_held_slot_is_told(void **state)
+{
+    static const uint8_t payload[CHUNK];
+    const struct timespec moment = {.tv_nsec = 2000000};
+    (void)state;
+    for (uint32_t round = 1; round <= 20; round++) {
+        SEND(host_function, .stream = STREAM, .token = round);
+        send_command(GN_OP_write,
+                     &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
+                     GN_COMMAND_PAYLOAD);
+        send_bytes(payload, CHUNK);
+        SEND(memory_alloc, .size_bytes = 1);
+        for (unsigned seen = 0; seen != 3;) {
+            struct gn_message m = receive();
+            seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_REPLY ? 2 : 0;
+        }
+        int slot = GN_SMALL_SLOTS; // the lowest large one is taken first
+        gn_staging_hold(w.staging, slot);
+        SEND(memory_alloc, .size_bytes = 1);
+        uint64_t known = receive_kind(GN_MESSAGE_REPLY).acked_bytes;
+        send_control(GN_CONTROL_STARVED, 0, false);
+        nanosleep(&moment, NULL);
+        send_control(GN_CONTROL_HOST_DONE, round, true);
+        for (; gn_staging_busy(w.staging); gn_staging_reap(w.staging, true))
+            nanosleep(&moment, NULL);
+        nanosleep(&moment, NULL); // whoever waited for the copy's end has nothing more to do
+        if (gn_staging_let_go(w.staging, slot))
+            gn_commands_freed(&w);
+        for (struct gn_message m = receive(); m.freed_large != round; m = receive()) {
+            if (m.acked_bytes != known)
+                send_control(GN_CONTROL_STARVED, 0, false);
+            known = m.acked_bytes;
+        }
+    }
+}
+
 static CUresult (*record)(CUevent, CUstream);
 static _Atomic int records;
 static CUresult counted_record(CUevent event, CUstream stream)
@@ -494,6 +531,7 @@ int main(void)
         TEST(a_dying_contexts_events_are_left_alone),
         TEST(a_starved_client_is_told),
         TEST(a_client_that_starves_for_a_slot_is_told),
+        TEST(a_client_that_starves_for_a_held_slot_is_told),
         TEST(a_confirmed_command_has_its_own_code),
         TEST(small_copies_share_an_event),
         // The same while the reading thread looks for the ends of waits.
@@ -501,6 +539,7 @@ int main(void)
         LOOKING(readers_have_slots_of_their_own),
         LOOKING(what_a_lost_context_owes_is_ended),
         LOOKING(a_client_that_starves_for_a_slot_is_told),
+        LOOKING(a_client_that_starves_for_a_held_slot_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
