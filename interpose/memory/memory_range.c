@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "api_wire.h"
+#include "interpose/hints/hints.h"
 #include "interpose/log.h"
 #include "interpose/options.h"
 
@@ -18,6 +19,7 @@ enum {
     EMPTY_BYTES_MAX = 64 << 20,  // mapped and not touched: what steady programs allocate and free at a time
     FIRST_BYTES_MAX = 64 << 20,  // a larger first allocation is asked for: the server would have to make all of it before it answers
     PITCH_BYTES_MAX = 64 << 10,
+    APART_FROM_BYTES = 64 << 10, // with hints, allocations from here on do not touch the next one: see apart_of
 };
 #define RANGE_BYTES_MAX ((uint64_t)1 << 46) // a range that a process can have beside itself
 
@@ -26,6 +28,7 @@ struct device_range {
     struct gn_range range;
     CUdevice device;
     uint64_t taken_bytes; // of the credit, mapped or given back
+    uint64_t apart_bytes; // of the blocks, between them
     uint64_t pitch_bytes, unused_bytes_max;
     struct gn_region kept_off;
 };
@@ -222,6 +225,13 @@ static int place(struct device_range *d, struct gn_block *b, uint64_t size_bytes
     return 0;
 }
 
+// A kernel may write through a pointer to an allocation's end backwards, so a pointer to one that begins there counts for both, and weights
+// in front of a KV cache would seem to be written at every step. With hints, large ones leave a grain free.
+static uint32_t apart_of(uint64_t size_bytes)
+{
+    return gn_hints_on && size_bytes >= APART_FROM_BYTES && gn_options_on(GN_OPT_PROOF) ? (uint32_t)GN_RANGE_GRAIN_BYTES : 0;
+}
+
 CUresult gn_range_alloc(struct gn_call *c, struct gn_memory *m, uint64_t size_bytes, bool *placed)
 {
     struct device_range *d;
@@ -230,11 +240,19 @@ CUresult gn_range_alloc(struct gn_call *c, struct gn_memory *m, uint64_t size_by
     if (r || !d)
         return r;
     pthread_mutex_lock(&d->lock);
-    if (!place(d, &m->block, size_bytes)) {
+    m->apart_bytes = apart_of(size_bytes);
+    int error = place(d, &m->block, size_bytes + m->apart_bytes);
+    if (error && m->apart_bytes) { // the last of the memory is the program's
+        m->apart_bytes = 0;
+        error = place(d, &m->block, size_bytes);
+    }
+    if (!error) {
         r = map_missing(d, &m->block);
         *placed = !r;
         if (r)
             gn_range_give(&d->range, &m->block);
+        else
+            d->apart_bytes += m->apart_bytes;
     }
     pthread_mutex_unlock(&d->lock);
     m->placed = *placed;
@@ -250,6 +268,7 @@ void gn_range_release(struct gn_memory *m)
         return;
     pthread_mutex_lock(&d->lock);
     gn_range_give(&d->range, &m->block);
+    d->apart_bytes -= m->apart_bytes;
     trim(d);
     pthread_mutex_unlock(&d->lock);
     m->placed = false;
@@ -284,7 +303,7 @@ uint64_t gn_range_used(CUdevice device)
     if (!d)
         return 0;
     pthread_mutex_lock(&d->lock);
-    uint64_t used = d->range.used_bytes;
+    uint64_t used = d->range.used_bytes - d->apart_bytes;
     pthread_mutex_unlock(&d->lock);
     return used;
 }
