@@ -42,6 +42,11 @@ bool gn_spin_pays(const struct gn_spin *spin)
     return spin->limit_ns && (spin->failures < GN_SPIN_FAILURES || spin->skipped >= rest_of(spin));
 }
 
+uint64_t gn_spin_look_ns(const struct gn_spin *spin)
+{
+    return (uint64_t)spin->limit_ns * (spin->failures < GN_SPIN_FAILURES ? 1 : RETRY_FACTOR);
+}
+
 void gn_spin_judge(struct gn_spin *spin, enum gn_look look)
 {
     spin->skipped = 0;
@@ -49,10 +54,13 @@ void gn_spin_judge(struct gn_spin *spin, enum gn_look look)
     if (look == GN_LOOK_HIT) {
         count(&spin->hits);
         spin->failures = 0;
+        spin->hits_since += spin->hits_since < GN_SPIN_LONE_HITS;
         spin->rest = rest_of(spin) - rest_of(spin) / REST_DECAY; // the neighbour may have gone; but one good look does not prove it
     } else if (look == GN_LOOK_LOST) {
         spin->failures = GN_SPIN_FAILURES;
-        spin->rest = rest_of(spin) < GN_SPIN_REST_MAX / REST_GROWTH ? rest_of(spin) * REST_GROWTH : GN_SPIN_REST_MAX;
+        if (spin->hits_since < GN_SPIN_LONE_HITS)
+            spin->rest = rest_of(spin) < GN_SPIN_REST_MAX / REST_GROWTH ? rest_of(spin) * REST_GROWTH : GN_SPIN_REST_MAX;
+        spin->hits_since = 0;
     } else if (spin->failures < GN_SPIN_FAILURES) {
         spin->failures++;
     }
@@ -88,7 +96,7 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
     if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
         return n;
     uint64_t begin = now_ns(), last = begin, now = begin;
-    uint64_t limit_ns = (uint64_t)spin->limit_ns * (spin->failures < GN_SPIN_FAILURES ? 1 : RETRY_FACTOR);
+    uint64_t limit_ns = gn_spin_look_ns(spin);
     bool lost = false;
     while (n == -EAGAIN && now - begin < limit_ns) {
         sched_yield(); // the peer, or the thread that sends to it, may wait for this very core

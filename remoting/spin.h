@@ -4,7 +4,8 @@
 //
 // Looking only pays while the peer runs, on another core or when this one is left to it: a look ends with giving way (sched_yield). So it is given
 // up after GN_SPIN_FAILURES looks in vain, and tried again at every GN_SPIN_RETRY-th receive only. A thread that loses its core to somebody
-// else while it looks gives up at once, and each time for four times as long: beside busy neighbours there is next to no looking left.
+// else while it looks gives up at once, and for four times as long when that happens again soon: beside busy neighbours there is next to no looking
+// left.
 #ifndef GN_REMOTING_SPIN_H
 #define GN_REMOTING_SPIN_H
 
@@ -20,6 +21,7 @@ enum {
     GN_SPIN_FAILURES = 3,
     GN_SPIN_RETRY = 64,
     GN_SPIN_REST_MAX = 1 << 16,
+    GN_SPIN_LONE_HITS = 64, // looks that found something before the core was lost: that was somebody who passed by
     GN_SPIN_LOST_NS = 500000, // so long between two looks: a neighbour had the core. The peer, on the same core, needs it for less
 };
 
@@ -27,14 +29,16 @@ struct gn_spin { // of one direction of one link; used by the thread that receiv
     uint32_t limit_ns; // 0: sleeps at once
     uint32_t failures, skipped;
     uint32_t rest; // once given up: so many receives without looking; 0: GN_SPIN_RETRY
+    uint32_t hits_since; // the core was last lost
     _Atomic uint64_t looks, hits; // for statistics
 };
 
 // limit_ns, or 0 where there is only one core: nobody could answer while this thread looks.
 void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns);
 
-// For those who look for something else than bytes: whether to look this time, and how it went. Who does not look says so by gn_spin_slept.
+// For those who look for something else than bytes, or by themselves: whether to look this time, and how it went. Who does not look says so by gn_spin_slept.
 bool gn_spin_pays(const struct gn_spin *spin);
+uint64_t gn_spin_look_ns(const struct gn_spin *spin); // and for how long at most
 enum gn_look { GN_LOOK_HIT, GN_LOOK_MISS, GN_LOOK_LOST }; // lost: the core, to somebody else
 void gn_spin_judge(struct gn_spin *spin, enum gn_look look);
 void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns);

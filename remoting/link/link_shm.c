@@ -16,6 +16,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "remoting/link/link_parts.h"
+#include "remoting/spin.h"
 
 enum {
     CACHE_LINE_BYTES = 64,
@@ -37,11 +39,8 @@ enum {
     LITTLE_BYTES = 1024,      // what is sent without further ado
     AHEAD_BYTES = 4096,       // how far ahead cache lines are asked for: beyond what the receiver's processor fetches by itself behind what it reads
     NAP_NS = 20 * 1000 * 1000,
-    SPIN_FAILURES_MAX = 3,    // spins in a row without success: the peer is busy, or has no processor while we have one. Then only every second,
-    SPIN_SKIP_MAX = 64,       // fourth ... so manyth is tried
-    LOOK_NS = 200,            // a server looks so often only: each look takes cache lines from the client that writes them
-    GATHER_BYTES = 512,       // and in a burst, when this much came at once,
-    GATHER_NS = 1000,         // so often: a launch then costs half as much
+    LOOK_NS = 200,            // a server looks so often only: each look takes cache lines from the client that writes them. And while commands
+    LOOK_DOUBLINGS_MAX = 4,   // come that want no answer, each time half as often, down to this: a launch then costs half as much
 };
 
 enum sleep_word { AWAKE, ASLEEP_ON_WORD, ASLEEP_IN_SOCKET };
@@ -72,8 +71,9 @@ struct shm {
     size_t memory_bytes;
     uint64_t ring_bytes;
     struct half in, out;
-    size_t taken_bytes;     // by the last receive
-    unsigned spin_failures, spin_skip, spin_skipped; // of the receiver
+    uint64_t said;          // position that this end had sent up to when it last received
+    unsigned unanswered;    // receives since it last sent something, up to LOOK_DOUBLINGS_MAX
+    struct gn_spin spin;    // of the receiver
     bool is_server;
     bool fences;            // of the server: passes the client's fences. Of the client: the server does
     _Atomic bool over;      // shut here, or the peer has hung up
@@ -126,15 +126,6 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void relax(void)
-{
-#if defined __x86_64__ || defined __i386__
-    __builtin_ia32_pause();
-#elif defined __aarch64__
-    __asm__ volatile("isb" ::: "memory");
-#endif
 }
 
 static void shm_shut(struct gn_link *link)
@@ -196,36 +187,36 @@ static size_t take(struct shm *l, const struct iovec *pieces, int count, size_t 
     return done;
 }
 
-static void count(_Atomic uint64_t *counter) // one thread at a time receives
+static void count(_Atomic uint64_t *counter, unsigned more) // one thread at a time receives
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
-// Looks for bytes for a while. Whether there are some (or nonsense).
+// Looks for bytes for a while. Whether there are some (or nonsense). Each time round it gives way: the peer may be on this very core, where both
+// then take turns without a call of the futex, until the kernel sees two that want to run and moves one.
 static bool spin(struct shm *l)
 {
-    if (!l->link.look_ns || (l->spin_failures >= SPIN_FAILURES_MAX && ++l->spin_skipped < l->spin_skip))
+    l->spin.limit_ns = l->link.look_ns;
+    if (!gn_spin_pays(&l->spin))
         return false;
-    uint64_t between = !l->is_server ? 0 : l->taken_bytes > GATHER_BYTES ? GATHER_NS : LOOK_NS;
-    count(&l->link.looks);
-    uint64_t begin = now_ns(), look = begin + between, now = begin;
+    uint64_t between = l->is_server ? LOOK_NS << l->unanswered : 0;
+    uint64_t begin = now_ns(), look = begin + between, now = begin, last, until = begin + gn_spin_look_ns(&l->spin);
+    bool lost = false;
+    int64_t there = 0;
     do {
-        for (int i = 0; i < 4; i++)
-            relax();
+        sched_yield();
+        last = now;
         now = now_ns();
+        lost = lost || now - last > GN_SPIN_LOST_NS;
         if (now < look)
             continue;
         look = now + between;
-        if (readable(l)) {
-            l->spin_failures = l->spin_skip = 0;
-            count(&l->link.look_hits);
-            return true;
-        }
-    } while (now - begin < l->link.look_ns && !atomic_load_explicit(&l->over, memory_order_relaxed));
-    if (++l->spin_failures >= SPIN_FAILURES_MAX && l->spin_skip < SPIN_SKIP_MAX)
-        l->spin_skip = l->spin_skip ? 2 * l->spin_skip : 2;
-    l->spin_skipped = 0;
-    return false;
+        there = readable(l);
+    } while (!there && now < until && !atomic_load_explicit(&l->over, memory_order_relaxed));
+    gn_spin_judge(&l->spin, lost ? GN_LOOK_LOST : there ? GN_LOOK_HIT : GN_LOOK_MISS);
+    count(&l->link.looks, 1);
+    count(&l->link.look_hits, there != 0);
+    return there;
 }
 
 // Sleeps until there are bytes, or perhaps; deep: for as long as it takes. Whether the peer has gone, as far as we looked.
@@ -246,6 +237,24 @@ static bool sleep_for_bytes(struct shm *l, bool deep)
     return (deep || !readable(l)) && peer_gone(l);
 }
 
+static bool doze(struct shm *l, bool deep)
+{
+    if (!l->link.look_ns)
+        return sleep_for_bytes(l, deep);
+    uint64_t begin = now_ns();
+    bool gone = sleep_for_bytes(l, deep);
+    gn_spin_slept(&l->spin, now_ns() - begin);
+    return gone;
+}
+
+// Another thread may be sending: whatever it has said by now counts.
+static void count_unanswered(struct shm *l)
+{
+    uint64_t said = atomic_load_explicit(&l->out.shared->head, memory_order_relaxed);
+    l->unanswered = said != l->said ? 0 : l->unanswered + (l->unanswered < LOOK_DOUBLINGS_MAX);
+    l->said = said;
+}
+
 static ssize_t shm_recv(struct gn_link *link, const struct iovec *pieces, int count, int wait)
 {
     struct shm *l = self(link);
@@ -254,8 +263,10 @@ static ssize_t shm_recv(struct gn_link *link, const struct iovec *pieces, int co
         int64_t there = readable(l);
         if (there < 0 || atomic_load_explicit(&l->broken, memory_order_relaxed))
             return break_off(l);
-        if (there)
-            return (ssize_t)(l->taken_bytes = take(l, pieces, count, (size_t)there));
+        if (there) {
+            count_unanswered(l);
+            return (ssize_t)take(l, pieces, count, (size_t)there);
+        }
         if (gone) // seen before the last look: there is nothing behind it
             return 0;
         if (atomic_load_explicit(&l->over, memory_order_acquire)) {
@@ -266,7 +277,7 @@ static ssize_t shm_recv(struct gn_link *link, const struct iovec *pieces, int co
             return -EAGAIN;
         if (!slept && spin(l))
             continue;
-        gone = sleep_for_bytes(l, slept);
+        gone = doze(l, slept);
         slept = true;
     }
 }
@@ -335,6 +346,17 @@ static void sleep_for_room(struct shm *l)
         atomic_store(&l->over, true);
 }
 
+// To be written: gcc takes a prefetch for reading unless it may count on the instruction, and a line that both ends then hold has to be taken from
+// the other once more at the first store.
+static void ask_for_line(uint8_t *at)
+{
+#if defined __x86_64__
+    __asm__ volatile("prefetchw %0" : : "m"(*at)); // does nothing where a processor lacks it
+#else
+    __builtin_prefetch(at, 1);
+#endif
+}
+
 // A command or two that fit in one piece where the last ended: the path of every launch. The lines to be written some sends later are with the
 // receiver's processor since the last lap, and are asked for now; waiting for them would cost twice as much as all the rest.
 static bool put_little(struct shm *l, const struct iovec *piece)
@@ -347,7 +369,7 @@ static bool put_little(struct shm *l, const struct iovec *piece)
     out->position += piece->iov_len;
     tell(l);
     for (size_t at = 0; at < piece->iov_len; at += CACHE_LINE_BYTES)
-        __builtin_prefetch(out->bytes + ((out->position + AHEAD_BYTES + at) & (l->ring_bytes - 1)), 1);
+        ask_for_line(out->bytes + ((out->position + AHEAD_BYTES + at) & (l->ring_bytes - 1)));
     return true;
 }
 

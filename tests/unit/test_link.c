@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -410,6 +411,64 @@ static void a_dropped_link_is_dead_for_both(void **state)
     close_pair(&p);
 }
 
+// Shared memory only: two ends that look for a second each, on one core. Who looks must let the other work meanwhile; otherwise a look ends when the
+// kernel takes the core away, which counts as lost, and looking is given up. So it is by a neighbour that comes in between: hence several attempts.
+enum { TURNS = 100, ATTEMPTS = 20 };
+
+static void stay_on(int core)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)core, &set);
+    assert_int_equal(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+static void *answer_turns(void *link)
+{
+    struct gn_link *l = link;
+    uint8_t byte;
+    struct iovec piece = {&byte, 1};
+    for (int i = 0; i < TURNS; i++)
+        if (l->ops->recv(l, &piece, 1, 1) != 1 || l->ops->send(l, &piece, 1, 1) != 1)
+            break;
+    return NULL;
+}
+
+// Looks of the end that asks that found something.
+static uint64_t turns_found_by_looking(void)
+{
+    static const struct kind shared = {"shared memory", 0, NULL, false, GN_SHM_RING_BYTES_MIN, 1000000000};
+    struct pair p;
+    pthread_t thread; // on its creator's core
+    uint8_t byte = 0;
+    struct iovec piece = {&byte, 1};
+    assert_true(open_pair(&shared, &p));
+    assert_int_equal(pthread_create(&thread, NULL, answer_turns, p.b), 0);
+    for (int i = 0; i < TURNS; i++) {
+        assert_int_equal(p.a->ops->send(p.a, &piece, 1, 1), 1);
+        assert_int_equal(p.a->ops->recv(p.a, &piece, 1, 1), 1);
+    }
+    pthread_join(thread, NULL);
+    uint64_t hits = atomic_load(&p.a->look_hits);
+    close_pair(&p);
+    return hits;
+}
+
+static void two_ends_on_one_core_take_turns(void **state)
+{
+    (void)state;
+    cpu_set_t before;
+    uint64_t best = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    stay_on(sched_getcpu());
+    for (int i = 0; i < ATTEMPTS && best < TURNS / 2; i++) {
+        uint64_t found = turns_found_by_looking();
+        best = found > best ? found : best;
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    assert_in_range(best, TURNS / 2, TURNS);
+}
+
 int main(void)
 {
     static const struct {
@@ -432,11 +491,11 @@ int main(void)
     for (int fd = 0; fd < DESCRIPTORS; fd++)
         inherited[fd] = fcntl(fd, F_GETFD) >= 0;
     enum { EACH = sizeof each / sizeof *each, KINDS = sizeof kinds / sizeof *kinds };
-    struct CMUnitTest tests[EACH * KINDS + 1] = {cmocka_unit_test(a_dropped_link_is_dead_for_both)};
+    struct CMUnitTest tests[EACH * KINDS + 2] = {cmocka_unit_test(a_dropped_link_is_dead_for_both), cmocka_unit_test(two_ends_on_one_core_take_turns)};
     static char names[EACH * KINDS][96];
     for (size_t i = 0; i < EACH * KINDS; i++) {
         snprintf(names[i], sizeof names[i], "%s, %s", each[i / KINDS].name, kinds[i % KINDS].name);
-        tests[i + 1] = (struct CMUnitTest){.name = names[i],
+        tests[i + 2] = (struct CMUnitTest){.name = names[i],
                                            .test_func = each[i / KINDS].run,
                                            .initial_state = (void *)(uintptr_t)&kinds[i % KINDS]};
     }

@@ -152,6 +152,22 @@ static void a_lost_core_ends_looking(void **state)
     assert_false(gn_spin_pays(&spin));
 }
 
+// Somebody passed by: the core was lost once, after many looks that found something.
+static void a_lone_loss_ends_looking_for_short(void **state)
+{
+    (void)state;
+    struct gn_spin spin = {.limit_ns = 1000};
+    for (int i = 0; i < GN_SPIN_LONE_HITS; i++)
+        gn_spin_judge(&spin, GN_LOOK_HIT);
+    gn_spin_judge(&spin, GN_LOOK_LOST);
+    assert_false(gn_spin_pays(&spin));
+    assert_in_range(rest(&spin, 1), 1, GN_SPIN_RETRY / 2); // as after looks in vain
+    for (int i = 0; i < GN_SPIN_LONE_HITS - 1; i++)
+        gn_spin_judge(&spin, GN_LOOK_HIT);
+    gn_spin_judge(&spin, GN_LOOK_LOST); // too soon again
+    assert_int_equal(rest(&spin, 1), 4 * GN_SPIN_RETRY);
+}
+
 static void the_limit_is_bounded(void **state)
 {
     (void)state;
@@ -167,7 +183,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_is_taken_at_once),   cmocka_unit_test(what_comes_soon_needs_no_sleep),
         cmocka_unit_test(an_end_and_an_error_are_handed_through), cmocka_unit_test(switched_off_it_sleeps_at_once),
-        cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking),         cmocka_unit_test(the_limit_is_bounded),
+        cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking), cmocka_unit_test(a_lone_loss_ends_looking_for_short),         cmocka_unit_test(the_limit_is_bounded),
     };
     return cmocka_run_group_tests_name("spin", tests, NULL, NULL);
 }
