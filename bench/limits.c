@@ -191,7 +191,7 @@ static void run_pingpong(struct limits *l, struct turn *t)
     uint8_t bytes[PING_BYTES] = {0};
     int fd = connection(l, MODE_ECHO, t);
     double begin = now_us();
-    for (int i = 0; i < PINGS && fd >= 0 && !*t->failed && now_us() - begin < turn_us; i++) {
+    for (int i = 0; i < PINGS && fd >= 0 && !*t->failed && (!i || now_us() - begin < turn_us); i++) {
         double from = now_us();
         if (!send_all(fd, bytes, sizeof bytes) || !recv_all(fd, bytes, sizeof bytes))
             snprintf(t->failed, sizeof t->failed, "the other end is gone");

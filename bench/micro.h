@@ -57,6 +57,11 @@ extern const struct gn_micro_row gn_micro_launch_rows[], gn_micro_object_rows[];
 unsigned gn_micro_copy_rows(struct gn_micro_row *rows, unsigned room, uint64_t max_bytes);
 
 double gn_micro_now_us(void);
+// A turn goes on for so long; its first round is done however late it is, because a row without a value would be one that failed.
+static inline bool gn_micro_goes_on(int rounds, double begin_us, double turn_us)
+{
+    return !rounds || gn_micro_now_us() - begin_us < turn_us;
+}
 void gn_micro_value(struct gn_micro_result *result, double value);
 // false, and the reason in the result, when a call failed.
 bool gn_micro_good(struct gn_micro_result *result, CUresult code, const char *what);

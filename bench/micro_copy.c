@@ -71,7 +71,7 @@ static void run_htod(struct gn_micro *m, const struct gn_micro_row *row, struct 
     if (is_first(row))
         prove_htod(m, row, result);
     double begin = gn_micro_now_us();
-    for (int i = 0; i < SAMPLES && (!i || gn_micro_now_us() - begin < turn_us); i++) {
+    for (int i = 0; i < SAMPLES && gn_micro_goes_on(i, begin, turn_us); i++) {
         double start = gn_micro_now_us();
         for (int k = 0; k < burst; k++)
             if (row->pinned)
@@ -96,7 +96,7 @@ static void run_dtoh(struct gn_micro *m, const struct gn_micro_row *row, struct 
         memset(to, 0, bytes);
     }
     double begin = gn_micro_now_us();
-    for (int i = 0; i < SAMPLES && (!i || gn_micro_now_us() - begin < turn_us); i++) {
+    for (int i = 0; i < SAMPLES && gn_micro_goes_on(i, begin, turn_us); i++) {
         double start = gn_micro_now_us();
         if (row->pinned) {
             TRY(cuMemcpyDtoHAsync(to, m->memory, bytes, m->stream));

@@ -14,7 +14,7 @@ static void run_malloc_free(struct gn_micro *m, const struct gn_micro_row *row,
     CUdeviceptr p;
     (void)m;
     double begin = gn_micro_now_us();
-    for (int b = 0; b < BLOCKS && gn_micro_now_us() - begin < turn_us; b++) {
+    for (int b = 0; b < BLOCKS && gn_micro_goes_on(b, begin, turn_us); b++) {
         double from = gn_micro_now_us();
         for (int i = 0; i < CALLS; i++) {
             TRY(cuMemAlloc(&p, row->number));
@@ -32,7 +32,7 @@ static void run_malloc_many(struct gn_micro *m, const struct gn_micro_row *row,
     CUdeviceptr p[CALLS];
     (void)m;
     double begin = gn_micro_now_us();
-    for (int b = 0; b < BLOCKS && gn_micro_now_us() - begin < turn_us; b++) {
+    for (int b = 0; b < BLOCKS && gn_micro_goes_on(b, begin, turn_us); b++) {
         double from = gn_micro_now_us();
         for (int i = 0; i < CALLS; i++)
             TRY(cuMemAlloc(&p[i], ALLOCATION_BYTES));
@@ -50,7 +50,7 @@ static void run_event_cycle(struct gn_micro *m, const struct gn_micro_row *row,
     CUevent e;
     (void)row;
     double begin = gn_micro_now_us();
-    for (int b = 0; b < BLOCKS && gn_micro_now_us() - begin < turn_us; b++) {
+    for (int b = 0; b < BLOCKS && gn_micro_goes_on(b, begin, turn_us); b++) {
         double from = gn_micro_now_us();
         for (int i = 0; i < CALLS; i++) {
             TRY(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
@@ -103,7 +103,7 @@ static void run_query(struct gn_micro *m, const struct gn_micro_row *row, struct
     TRY(cuEventRecord(event, m->stream));
     if (!(row->number & QUERY_BUSY))
         TRY(cuStreamSynchronize(m->stream));
-    for (int b = 0; b < BLOCKS && !*result->failed && gn_micro_now_us() - begin < turn_us; b++)
+    for (int b = 0; b < BLOCKS && !*result->failed && gn_micro_goes_on(b, begin, turn_us); b++)
         query_block(m, event, row->number, result);
     atomic_store(&hold, 0);
     TRY(cuStreamSynchronize(m->stream));
@@ -132,7 +132,7 @@ static CUresult ask(struct gn_micro *m, uint64_t question)
 static void run_ask(struct gn_micro *m, const struct gn_micro_row *row, struct gn_micro_result *result)
 {
     double begin = gn_micro_now_us();
-    for (int b = 0; b < BLOCKS && gn_micro_now_us() - begin < turn_us; b++) {
+    for (int b = 0; b < BLOCKS && gn_micro_goes_on(b, begin, turn_us); b++) {
         double from = gn_micro_now_us();
         for (int i = 0; i < CALLS; i++)
             TRY(ask(m, row->number));
