@@ -40,7 +40,7 @@ enum { PART_COUNT = 9, ISA_COUNT = 3 };
 
 static const struct part isas[ISA_COUNT][PART_COUNT] = {
     PARTS(base),
-#ifdef __x86_64__
+#ifdef PTX_WIDE
     PARTS(avx2),
     PARTS(avx512),
 #else
@@ -54,7 +54,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void choose(void)
 {
-#ifdef __x86_64__
+#ifdef PTX_WIDE
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
         __builtin_cpu_supports("popcnt"))
