@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP
-export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:atexit_sleep_ms=0 # each child of a test would sleep for a second at its end
 passed=0 failed=0 skipped=0
 logs=build/tests
 mkdir -p "$logs"
@@ -36,8 +36,8 @@ count() {
     fi
 }
 
-# tap LABEL COMMAND...: a program to run, which says TAP, for $limit seconds at most. settle: runs them all, so many at a time, those first that take long, and counts them in
-# the order in which they were named, each as soon as those before it are counted.
+# tap LABEL COMMAND...: a program to run, which says TAP, for $limit seconds at most. settle: runs them all, $places at a time, those first that
+# take long, and counts them in the order in which they were named, each as soon as those before it are counted.
 places=${TEST_PLACES:-2} # the tests are written for two cores
 labels=() commands=()
 tap() {
@@ -62,7 +62,7 @@ in_order() {
         label=${labels[$i]}
         if ! read -r status seconds 2>/dev/null <"$(log_of "$label").rc"; then
             case $label in
-            *lanes* | *sizes* | *waits* | *bench*) seconds=40 ;;
+            *lanes* | *kept* | *touch* | *bulk* | *memory* | *bench* | differential:* | compat:*) seconds=40 ;;
             e2e:*tsan) seconds=20 ;;
             e2e:* | fault:* | differential:* | compat:* | *server_front) seconds=10 ;;
             *) seconds=1 ;;
@@ -71,12 +71,19 @@ in_order() {
         echo "$seconds $i"
     done | sort -k1,1nr -k2,2n | cut -d ' ' -f 2
 }
+# Those that mostly sleep, until limits of a second or more have passed, would leave a core idle. They run one after the other beside the rest.
+sleeps() { [[ $1 =~ (server_front|server_admission|hostile.*)$ ]]; }
 settle() {
-    local i log next=0 order begun=
+    local i log next=0 order begun='' beside
     order=$(in_order)
     for i in "${!labels[@]}"; do rm -f "$(log_of "${labels[$i]}").rc"; done
     for i in $order; do
-        while [ "$(jobs -rp | wc -l)" -ge "$places" ]; do
+        ! sleeps "${labels[$i]}" || run_one "${labels[$i]}" "${commands[$i]}"
+    done &
+    beside=$!
+    for i in $order; do
+        ! sleeps "${labels[$i]}" || continue
+        while [ "$(jobs -rp | grep -cvx "$beside")" -ge "$places" ]; do
             wait -n
             count_done
         done
@@ -107,17 +114,17 @@ group_rules() {
     for t in tests/rules/*.sh; do tap "rules: $(basename "$t" .sh)" bash "$t"; done
 }
 
-# Under the thread sanitizer what has threads; under the address sanitizer all but the cubin reader's, which tries every truncation (the fuzz
-# target of the same reader has that sanitizer too), and the comparison with nvcc, whose minute is the compiler's.
-threaded='hints_match|writes|connect|session|marks|link|server_[a-z]*|mock_(driver|module|stream)|contexts|guest|reports|ptx_run'
+# The build knows which unit tests a variant has (tests/build.ninja): what is listed there is built and run.
+unit_tests() { # TARGET: the programs that it stands for
+    local input
+    for input in $(ninja -t query "$1" | sed -n '/^  input:/,/^  outputs:/s/^    //p'); do
+        case $input in */unit/test_*) echo "$input" ;; *) unit_tests "$input" ;; esac
+    done
+}
 group_unit() {
     local v t
     for v in build build/asan build/tsan; do
-        for t in "$v"/tests/unit/test_*; do
-            case $t in *.o | *.d | build/asan/*/test_image_cubin | build/asan/*/test_image_nvcc) continue ;; esac
-            [ "$v" != build/tsan ] || [[ ${t##*/test_} =~ ^($threaded)$ ]] || continue
-            [ -x "$t" ] && tap "unit: ${t#build/}" "$t"
-        done
+        for t in $(unit_tests "$v/tests" | sort); do tap "unit: ${t#build/}" "$t"; done
     done
 }
 
@@ -167,7 +174,9 @@ groups=("$@")
 [ ${#groups[@]} -eq 0 ] && groups=(rules unit fault e2e errors differential compat fuzz)
 for g in "${groups[@]}"; do
     declare -F "group_$g" >/dev/null || { echo "run.sh: there is no group '$g'" >&2; exit 2; }
+    before=${#labels[@]}
     "group_$g"
+    [ ${#labels[@]} -gt "$before" ] || { echo "run.sh: the group '$g' has no test" >&2; exit 2; }
 done
 settle
 echo "$passed passed, $failed failed, $skipped skipped"

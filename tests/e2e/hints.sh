@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The sidecar: which rule meets which memory of hints.c, what `genie-ctl hints explain` says of it, how a sidecar is found, and that a bad one
 # leaves one line in the log and a program that runs as ever.
-# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 program=$b/tests/e2e/hints
 ctl=$b/genie-ctl
