@@ -12,6 +12,8 @@ enum {
     SHORT_NS = 100000, // a sleep that looking on both sides might have avoided
     SHORT_COUNTS = 8,  // as so many others
     RETRY_FACTOR = 3,  // so much longer is a look that is tried again: the peer may have to wake up first, to find that looking pays
+    EARLY_MAX = 4,     // receives in a row that found nothing at once: as after a question. Then it gives way first, except
+    EARLY_EVERY = 16,  // for each so manyth
     REST_GROWTH = 4,   // each time that the core is lost
     REST_DECAY = 64,   // with each hit by such a part
 };
@@ -92,9 +94,13 @@ ssize_t gn_spin_recv(struct gn_spin *spin, struct gn_link *link, const struct io
     }
     if (!gn_spin_pays(spin))
         return sleep_for(spin, link, pieces, count_of_pieces);
-    ssize_t n = link->ops->recv(link, pieces, count_of_pieces, 0);
-    if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
-        return n;
+    ssize_t n = -EAGAIN;
+    if (spin->early < EARLY_MAX || ++spin->waits % EARLY_EVERY == 0) {
+        n = link->ops->recv(link, pieces, count_of_pieces, 0);
+        spin->early = n == -EAGAIN ? spin->early + (spin->early < EARLY_MAX) : 0;
+        if (n != -EAGAIN) // no look was needed; this says nothing about whether one pays
+            return n;
+    }
     uint64_t begin = now_ns(), last = begin, now = begin;
     uint64_t limit_ns = gn_spin_look_ns(spin);
     bool lost = false;

@@ -30,6 +30,7 @@ struct gn_spin { // of one direction of one link; used by the thread that receiv
     uint32_t failures, skipped;
     uint32_t rest; // once given up: so many receives without looking; 0: GN_SPIN_RETRY
     uint32_t hits_since; // the core was last lost
+    uint32_t early, waits; // first looks in vain, in a row; receives since these are left out
     _Atomic uint64_t looks, hits; // for statistics
 };
 

@@ -55,6 +55,33 @@ static void what_is_there_is_taken_at_once(void **state)
     assert_int_equal(spin.looks, 0); // nothing was to be learned from that
 }
 
+// Calls of the link in a receive that finds nothing for so many looks. However busy the machine is: a core that was lost meanwhile is forgotten.
+static int looked(struct fake *f, struct gn_spin *spin, int empty)
+{
+    spin->failures = 0;
+    assert_int_equal(receive(f, spin, empty), 7);
+    assert_int_equal(f->slept, 0);
+    return f->looked;
+}
+
+// Who always finds nothing at first, as after a question, gives way before the first look; now and then it is tried all the same.
+static void a_first_look_in_vain_is_left_out(void **state)
+{
+    (void)state;
+    struct fake f = {.link.ops = &ops, .result = 7};
+    struct gn_spin spin = {.limit_ns = LONG_NS};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(looked(&f, &spin, 1), 2);
+    for (int i = 1; i < 64; i++) {
+        assert_int_equal(looked(&f, &spin, i % 16 ? 0 : 1), i % 16 ? 1 : 2);
+        assert_int_equal(spin.looks, 4 + i); // a look all the same
+    }
+    assert_int_equal(looked(&f, &spin, 0), 1); // the sixteenth again, and now there is something
+    assert_int_equal(spin.looks, 4 + 63);
+    assert_int_equal(looked(&f, &spin, 0), 1);
+    assert_int_equal(spin.looks, 4 + 63);
+}
+
 static void what_comes_soon_needs_no_sleep(void **state)
 {
     (void)state;
@@ -181,7 +208,7 @@ static void the_limit_is_bounded(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_there_is_taken_at_once),   cmocka_unit_test(what_comes_soon_needs_no_sleep),
+        cmocka_unit_test(what_is_there_is_taken_at_once), cmocka_unit_test(a_first_look_in_vain_is_left_out),  cmocka_unit_test(what_comes_soon_needs_no_sleep),
         cmocka_unit_test(an_end_and_an_error_are_handed_through), cmocka_unit_test(switched_off_it_sleeps_at_once),
         cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking), cmocka_unit_test(a_lone_loss_ends_looking_for_short),         cmocka_unit_test(the_limit_is_bounded),
     };
