@@ -19,6 +19,7 @@ enum {
     REGISTER_FLAGS = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
                      CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY,
     HUGE_BYTES_MIN = 4 << 20, // of memory that is asked to be in huge pages: two of them at least
+    HUGE_PAGE_BYTES = 2 << 20,
 };
 
 static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, size_t size_bytes,
@@ -41,6 +42,32 @@ static CUresult add(struct gn_call *c, enum gn_memory_kind kind, void *start, si
                         : CUDA_SUCCESS;
 }
 
+// Looking for what was written in host memory is 40 times as fast in huge pages, of which there are whole ones only: with hints, large memory
+// is made of those, up to one more than it takes. Where the kernel gives none it is no harm.
+static bool is_huge(size_t size_bytes) { return gn_hints_on && size_bytes >= HUGE_BYTES_MIN && size_bytes <= SIZE_MAX - 2 * (size_t)HUGE_PAGE_BYTES; }
+
+static size_t pinned_bytes(size_t size_bytes)
+{
+    return is_huge(size_bytes) ? (size_bytes + HUGE_PAGE_BYTES - 1) & ~((size_t)HUGE_PAGE_BYTES - 1) : size_bytes;
+}
+
+static void *map_pinned(size_t size_bytes)
+{
+    size_t size = pinned_bytes(size_bytes), more = is_huge(size_bytes) ? HUGE_PAGE_BYTES : 0;
+    uint8_t *start = mmap(NULL, size + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED || !more)
+        return start == MAP_FAILED ? NULL : start;
+    size_t before = -(uintptr_t)start & (HUGE_PAGE_BYTES - 1);
+    if (before)
+        munmap(start, before);
+    if (more - before)
+        munmap(start + before + size, more - before);
+    madvise(start + before, size, MADV_HUGEPAGE);
+    return start + before;
+}
+
+void gn_memory_unpin(const struct gn_memory *m) { munmap((void *)(uintptr_t)m->region.start, pinned_bytes(m->region.size_bytes)); }
+
 CUresult gn_cuMemHostAlloc(struct gn_call *c, void **pp, size_t bytesize, unsigned int Flags)
 {
     if (!pp || (Flags & ~(unsigned)ALLOC_FLAGS))
@@ -49,14 +76,12 @@ CUresult gn_cuMemHostAlloc(struct gn_call *c, void **pp, size_t bytesize, unsign
         *pp = NULL;
         return CUDA_SUCCESS;
     }
-    void *start = mmap(NULL, bytesize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED)
+    void *start = map_pinned(bytesize);
+    if (!start)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (gn_hints_on && bytesize >= HUGE_BYTES_MIN) // looking for what was written in it is then 40 times as fast; a refusal is no harm
-        madvise(start, bytesize, MADV_HUGEPAGE);
     CUresult r = add(c, GN_MEMORY_PINNED, start, bytesize, Flags);
     if (r)
-        munmap(start, bytesize);
+        munmap(start, pinned_bytes(bytesize));
     else
         *pp = start;
     return r;
@@ -104,7 +129,7 @@ CUresult gn_cuMemFreeHost(struct gn_call *c, void *p)
     if (!r && gn_host_functions_pending()) // which may be about to use it; a local driver waits for all of the context's work
         r = gn_ask(c, GN_OP_context_synchronize, &(struct gn_args_context_synchronize){.context = gn_context_id(c)},
                    &(struct gn_out_context_synchronize){0});
-    munmap(p, m->region.size_bytes);
+    gn_memory_unpin(m);
     free(m);
     return r;
 }

@@ -22,25 +22,24 @@ static void free_at_server(struct gn_call *c, uint64_t address)
 }
 
 struct request { // one of cuMemAlloc and cuMemAllocPitch
-    unsigned op;
-    const void *args;
-    uint64_t height; // 0: not pitched; size_bytes is given
+    const struct gn_args_memory_alloc_pitch *args; // NULL: not pitched; size_bytes is given
     uint64_t size_bytes, pitch_bytes, address;
+    uint64_t apart_bytes; // asked for beyond size_bytes
 };
 
 static CUresult ask_once(struct gn_call *c, struct request *q)
 {
-    if (!q->height) {
+    if (!q->args) {
         struct gn_out_memory_alloc out = {0};
-        CUresult r = gn_ask(c, q->op, q->args, &out);
+        CUresult r = gn_ask(c, GN_OP_memory_alloc, &(struct gn_args_memory_alloc){.size_bytes = q->size_bytes + q->apart_bytes}, &out);
         q->address = out.address;
         return r;
     }
     struct gn_out_memory_alloc_pitch out = {0};
-    CUresult r = gn_ask(c, q->op, q->args, &out);
+    CUresult r = gn_ask(c, GN_OP_memory_alloc_pitch, q->args, &out);
     q->address = out.address;
     q->pitch_bytes = out.pitch_bytes;
-    if (!r && __builtin_mul_overflow(out.pitch_bytes, q->height, &q->size_bytes))
+    if (!r && __builtin_mul_overflow(out.pitch_bytes, q->args->height, &q->size_bytes))
         r = CUDA_ERROR_UNKNOWN;
     return r;
 }
@@ -105,8 +104,11 @@ static CUresult find_memory(struct gn_call *c, struct request *q, struct gn_memo
         return CUDA_SUCCESS;
     }
     gn_range_asked();
+    q->apart_bytes = q->args ? 0 : gn_range_apart(q->size_bytes);
     r = ask_for_place(c, q, &m->reservation);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY && gn_range_yield(c->context->device))
+    bool again = r == CUDA_ERROR_OUT_OF_MEMORY && (gn_range_yield(c->context->device) || q->apart_bytes);
+    q->apart_bytes = 0;
+    if (again)
         r = ask_for_place(c, q, &m->reservation);
     gn_memory_info_forget();
     return r;
@@ -142,8 +144,7 @@ CUresult gn_cuMemAlloc_v2(struct gn_call *c, CUdeviceptr *dptr, size_t bytesize)
 {
     if (!dptr || !bytesize)
         return CUDA_ERROR_INVALID_VALUE;
-    struct gn_args_memory_alloc args = {.size_bytes = bytesize};
-    struct request q = {.op = GN_OP_memory_alloc, .args = &args, .size_bytes = bytesize};
+    struct request q = {.size_bytes = bytesize};
     return allocate(c, &q, dptr);
 }
 
@@ -155,7 +156,7 @@ CUresult gn_cuMemAllocPitch_v2(struct gn_call *c, CUdeviceptr *dptr, size_t *pPi
         return CUDA_ERROR_INVALID_VALUE;
     struct gn_args_memory_alloc_pitch args = {
         .width_bytes = WidthInBytes, .height = Height, .element_bytes = ElementSizeBytes};
-    struct request q = {.op = GN_OP_memory_alloc_pitch, .args = &args, .height = Height};
+    struct request q = {.args = &args};
     // With the driver's rule of the pitch at hand the size is known; without, or where the product means nothing, the server is asked.
     q.pitch_bytes = gn_range_pitch(c, WidthInBytes, WidthInBytes);
     if (!q.pitch_bytes || __builtin_mul_overflow(q.pitch_bytes, Height, &q.size_bytes))
@@ -227,7 +228,7 @@ void gn_memory_add_global(struct gn_call *c, uint64_t context, uint64_t owner, u
 static void forget(struct gn_memory *m)
 {
     if (m->kind == GN_MEMORY_PINNED)
-        munmap((void *)(uintptr_t)m->region.start, m->region.size_bytes);
+        gn_memory_unpin(m);
     memory_free(m);
 }
 

@@ -17,5 +17,7 @@ void gn_memory_info_forget(void);
 // Waits until no copy and no host function of the contexts that used `memory` (host memory) can touch it any
 // more.
 CUresult gn_memory_settle(struct gn_call *c, const struct gn_memory *memory);
+// Unmaps pinned memory that no map knows any more.
+void gn_memory_unpin(const struct gn_memory *memory);
 
 #endif

@@ -35,7 +35,7 @@ struct gn_memory {
     uint64_t readable, writable;       // mapped: by which devices, a bit each
     bool placed;                       // device memory: `block` is in this process's range, not the server's choice
     struct gn_block block;
-    uint32_t apart_bytes;              // of the block, free at its end
+    uint64_t apart_bytes;              // of the block, free at its end
     struct gn_reservation reservation; // device memory that is not placed
     struct gn_write_count *written;        // device memory: its versions; NULL: none are kept
     struct gn_hint_state hints;        // device memory: what it means

@@ -19,7 +19,7 @@ enum {
     EMPTY_BYTES_MAX = 64 << 20,  // mapped and not touched: what steady programs allocate and free at a time
     FIRST_BYTES_MAX = 64 << 20,  // a larger first allocation is asked for: the server would have to make all of it before it answers
     PITCH_BYTES_MAX = 64 << 10,
-    APART_FROM_BYTES = 64 << 10, // with hints, allocations from here on do not touch the next one: see apart_of
+    APART_FROM_BYTES = 64 << 10, // with hints, allocations from here on do not touch the next one: see gn_range_apart
 };
 #define RANGE_BYTES_MAX ((uint64_t)1 << 46) // a range that a process can have beside itself
 
@@ -227,9 +227,10 @@ static int place(struct device_range *d, struct gn_block *b, uint64_t size_bytes
 
 // A kernel may write through a pointer to an allocation's end backwards, so a pointer to one that begins there counts for both, and weights
 // in front of a KV cache would seem to be written at every step. With hints, large ones leave a grain free.
-static uint32_t apart_of(uint64_t size_bytes)
+uint64_t gn_range_apart(uint64_t size_bytes)
 {
-    return gn_hints_on && size_bytes >= APART_FROM_BYTES && gn_options_on(GN_OPT_PROOF) ? (uint32_t)GN_RANGE_GRAIN_BYTES : 0;
+    bool apart = gn_hints_on && size_bytes >= APART_FROM_BYTES && size_bytes <= RANGE_BYTES_MAX && gn_options_on(GN_OPT_PROOF);
+    return apart ? GN_RANGE_GRAIN_BYTES : 0;
 }
 
 CUresult gn_range_alloc(struct gn_call *c, struct gn_memory *m, uint64_t size_bytes, bool *placed)
@@ -240,7 +241,7 @@ CUresult gn_range_alloc(struct gn_call *c, struct gn_memory *m, uint64_t size_by
     if (r || !d)
         return r;
     pthread_mutex_lock(&d->lock);
-    m->apart_bytes = apart_of(size_bytes);
+    m->apart_bytes = gn_range_apart(size_bytes);
     int error = place(d, &m->block, size_bytes + m->apart_bytes);
     if (error && m->apart_bytes) { // the last of the memory is the program's
         m->apart_bytes = 0;

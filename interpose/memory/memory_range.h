@@ -11,6 +11,9 @@
 // (no range, not enough credit), ask the server. An error is what the call returns.
 CUresult gn_range_alloc(struct gn_call *c, struct gn_memory *m, uint64_t size_bytes, bool *placed);
 
+// How much stays free behind an allocation of so many bytes, where there is room: with hints large ones do not touch.
+uint64_t gn_range_apart(uint64_t size_bytes);
+
 // Gives a block's addresses to whoever comes next. What may still use them has been fenced off by then (memory_barrier).
 void gn_range_release(struct gn_memory *m);
 

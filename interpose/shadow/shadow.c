@@ -213,6 +213,7 @@ static int read_kept(const struct copy *y, const char **why, CUresult *r)
         *r = wait_for_rest(y);
     }
     b->busy--;
+    shadow_map_idle();
     if (*r) {
         if (is_new)
             give_up(b, true);

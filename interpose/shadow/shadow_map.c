@@ -16,7 +16,7 @@ static struct span spans[SHADOW_SPANS_MAX];
 static unsigned spans_used;               // places below are in use or were
 static uint64_t discard_start, discard_end;
 static const struct block *serving_block; // of the thread that serves faults
-static uint64_t changes;                  // by events
+static _Atomic uint64_t changes;          // of the tables; read without `map` by who remembers what he found
 
 static _Atomic uint32_t ops_next, ops_now; // tickets: of the next who comes, and of who has the lock
 
@@ -131,7 +131,7 @@ static void set(const struct span *p, enum gn_page page)
 
 // --- for the calls
 
-bool shadow_map_find(uint64_t start, uint64_t end, struct span *found)
+bool shadow_map_look(uint64_t start, uint64_t end, struct span *found)
 {
     sigset_t before;
     shadow_map_take(&before);
@@ -140,6 +140,29 @@ bool shadow_map_find(uint64_t start, uint64_t end, struct span *found)
         *found = *s;
     shadow_map_give(&before);
     return s;
+}
+
+// Looking takes two system calls, for the signals, and a program copies the same ranges at every step: answers hold until the tables change.
+// Under `ops`.
+enum { ANSWERS = 128 };
+static struct answer {
+    uint64_t start, end, changes; // 0, 0: none
+    bool found;
+    struct span span;
+} answers[ANSWERS];
+static uint64_t none_orphaned_at; // the tables' changes when there was no orphan, plus one
+
+bool shadow_map_find(uint64_t start, uint64_t end, struct span *found)
+{
+    uint64_t now = atomic_load(&changes); // before looking: a change meanwhile makes the answer an old one
+    struct answer *a = &answers[(start / GN_PAGE_BYTES * 7 + end / GN_PAGE_BYTES) % ANSWERS];
+    if (a->start != start || a->end != end || a->changes != now) {
+        *a = (struct answer){.start = start, .end = end, .changes = now};
+        a->found = shadow_map_look(start, end, &a->span);
+    }
+    if (a->found)
+        *found = a->span;
+    return a->found;
 }
 
 struct block *shadow_map_new_block(void)
@@ -151,6 +174,7 @@ struct block *shadow_map_new_block(void)
         return NULL;
     memset(b, 0, sizeof *b);
     b->used = true;
+    shadow_map_idle();
     return b;
 }
 
@@ -186,15 +210,21 @@ void shadow_map_drop(struct block *block)
     shadow_map_give(&before);
 }
 
+void shadow_map_idle(void) { none_orphaned_at = 0; }
+
 struct block *shadow_map_orphan(void)
 {
     struct block *found = NULL;
     sigset_t before;
+    uint64_t now = atomic_load(&changes) + 1;
+    if (none_orphaned_at == now)
+        return NULL;
     shadow_map_take(&before);
     for (struct block *b = shadow_blocks; !found && b < shadow_blocks + SHADOW_BLOCKS_MAX; b++)
         if (b->used && !b->busy && !b->spans)
             found = b;
     shadow_map_give(&before);
+    none_orphaned_at = found ? 0 : now;
     return found;
 }
 
@@ -211,6 +241,8 @@ void shadow_map_clear(void)
     memset(&map, 0, sizeof map); // it may have been held by a thread that is not here
     memset(spans, 0, sizeof spans);
     memset(shadow_blocks, 0, sizeof shadow_blocks);
+    memset(answers, 0, sizeof answers);
+    shadow_map_idle();
     spans_used = 0;
     serving_block = NULL;
     atomic_store(&ops_next, 0);

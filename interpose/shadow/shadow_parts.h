@@ -78,13 +78,15 @@ void shadow_map_give(const sigset_t *before);
 extern struct block shadow_blocks[SHADOW_BLOCKS_MAX];
 
 // These take `map`.
-// The first span that touches [start, end), the lowest one; false: none. *changes, or NULL: counts what has happened to the tables by events.
+// The first span that touches [start, end), the lowest one; false: none. To find is under `ops`, and quick where the same was found before.
 bool shadow_map_find(uint64_t start, uint64_t end, struct span *found);
+bool shadow_map_look(uint64_t start, uint64_t end, struct span *found);
 struct block *shadow_map_new_block(void); // under `ops`; NULL: all are in use. It is in use and has no span
 // Puts the whole block at `start` in place of every span that lies in it; pages that were away in these are away in it too.
 int shadow_map_put(struct block *block, uint64_t start);
 void shadow_map_drop(struct block *block); // its spans
 struct block *shadow_map_orphan(void);     // under `ops`: one that has no span any more and is not busy, or NULL
+void shadow_map_idle(void);                // under `ops`: a block is not busy any more
 void shadow_map_filled(const struct span *part, uint64_t pages); // of its stale pages the server has a copy
 void shadow_map_clear(void);               // in a forked child
 // What is discarded next, so that the event for it is known to be the shim's own; 0, 0: nothing more.

@@ -238,7 +238,7 @@ bool shadow_touches(uint64_t first, uint64_t end)
     if (!atomic_load(&gn_shadow_any))
         return false;
     shadow_fault_settle();
-    return shadow_map_find(first & ~(uint64_t)(GN_PAGE_BYTES - 1), end, &s);
+    return shadow_map_look(first & ~(uint64_t)(GN_PAGE_BYTES - 1), end, &s);
 }
 
 // --- for the rest of the shim
