@@ -4,25 +4,6 @@
 
 #include <errno.h>
 
-static struct gn_handle_slot *slot_at(struct gn_handle_table *table, uint32_t index)
-{
-    if (index / GN_HANDLE_CHUNK_SLOTS >= GN_HANDLE_CHUNKS_MAX)
-        return NULL;
-    // Acquire: pairs with the release in gn_handle_grow, so that a looked-up chunk is seen initialised.
-    struct gn_handle_slot *chunk =
-        atomic_load_explicit(&table->chunks[index / GN_HANDLE_CHUNK_SLOTS], memory_order_acquire);
-    return chunk ? &chunk[index % GN_HANDLE_CHUNK_SLOTS] : NULL;
-}
-
-struct gn_handle_slot *gn_handle_find(struct gn_handle_table *table, uint64_t id, enum gn_kind kind)
-{
-    struct gn_handle_slot *slot = slot_at(table, gn_handle_index(id));
-    if (!id || !slot || (kind != GN_KIND_NONE && gn_handle_kind(id) != kind))
-        return NULL;
-    // Acquire: pairs with the release that opened the handle; its other fields are seen whole.
-    return atomic_load_explicit(&slot->id, memory_order_acquire) == id ? slot : NULL;
-}
-
 int gn_handle_grow(struct gn_handle_table *table, struct gn_handle_slot *chunk)
 {
     if (table->chunk_count == GN_HANDLE_CHUNKS_MAX)
@@ -51,7 +32,7 @@ uint64_t gn_handle_open(struct gn_handle_table *table, enum gn_kind kind, uint64
     if (!table->first_free)
         return 0;
     uint32_t index = table->first_free - 1;
-    struct gn_handle_slot *slot = slot_at(table, index);
+    struct gn_handle_slot *slot = gn_handle_slot_at(table, index);
     table->first_free = slot->next_free;
     table->live++;
     slot->generation = slot->generation % (GN_HANDLE_GENERATIONS - 1) + 1; // 1 .. GENERATIONS - 1
@@ -66,7 +47,7 @@ int gn_handle_place(struct gn_handle_table *table, uint64_t id, uint64_t context
     enum gn_kind kind = gn_handle_kind(id);
     if (!generation || generation >= GN_HANDLE_GENERATIONS || kind == GN_KIND_NONE || kind >= GN_KINDS)
         return -EINVAL;
-    struct gn_handle_slot *slot = slot_at(table, gn_handle_index(id));
+    struct gn_handle_slot *slot = gn_handle_slot_at(table, gn_handle_index(id));
     if (!slot)
         return gn_handle_index(id) / GN_HANDLE_CHUNK_SLOTS < GN_HANDLE_CHUNKS_MAX ? -ENOSPC : -EINVAL;
     if (atomic_load_explicit(&slot->id, memory_order_relaxed))
@@ -88,7 +69,7 @@ void gn_handle_close(struct gn_handle_table *table, struct gn_handle_slot *slot)
 
 struct gn_handle_slot *gn_handle_next(struct gn_handle_table *table, uint32_t *index)
 {
-    for (struct gn_handle_slot *slot; (slot = slot_at(table, *index)); ) {
+    for (struct gn_handle_slot *slot; (slot = gn_handle_slot_at(table, *index)); ) {
         ++*index;
         if (atomic_load_explicit(&slot->id, memory_order_acquire))
             return slot;

@@ -51,8 +51,25 @@ struct gn_handle_table {
 static inline enum gn_kind gn_handle_kind(uint64_t id) { return (enum gn_kind)(id >> 24 & 0xff); }
 static inline uint32_t gn_handle_index(uint64_t id) { return (uint32_t)id & 0xffffff; }
 
+// The slot at an index, live or not; NULL beyond the table.
+static inline struct gn_handle_slot *gn_handle_slot_at(struct gn_handle_table *table, uint32_t index)
+{
+    if (index / GN_HANDLE_CHUNK_SLOTS >= GN_HANDLE_CHUNKS_MAX)
+        return NULL;
+    // Acquire: pairs with the release in gn_handle_grow, so that a looked-up chunk is seen initialised.
+    struct gn_handle_slot *chunk = atomic_load_explicit(&table->chunks[index / GN_HANDLE_CHUNK_SLOTS], memory_order_acquire);
+    return chunk ? &chunk[index % GN_HANDLE_CHUNK_SLOTS] : NULL;
+}
+
 // The slot of a live handle, or NULL when the id is not one, is destroyed, or is of another kind (GN_KIND_NONE: any).
-struct gn_handle_slot *gn_handle_find(struct gn_handle_table *table, uint64_t id, enum gn_kind kind);
+static inline struct gn_handle_slot *gn_handle_find(struct gn_handle_table *table, uint64_t id, enum gn_kind kind)
+{
+    struct gn_handle_slot *slot = gn_handle_slot_at(table, gn_handle_index(id));
+    if (!id || !slot || (kind != GN_KIND_NONE && gn_handle_kind(id) != kind))
+        return NULL;
+    // Acquire: pairs with the release that opened the handle; its other fields are seen whole.
+    return atomic_load_explicit(&slot->id, memory_order_acquire) == id ? slot : NULL;
+}
 
 // Names a new handle. Returns its id, or 0 when every slot is taken: then give a chunk (zeroed, GN_HANDLE_CHUNK_SLOTS slots, which must
 // live as long as the table) to gn_handle_grow and try again; -ENOSPC there means the limit is reached.

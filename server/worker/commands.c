@@ -370,7 +370,8 @@ static int read_one(struct gn_commands *l)
         return commands_fail(l, -EPROTO, "more commands than the client's ring holds");
     if (f.head.op >= GN_OPS || (f.head.op && !gn_dispatch[f.head.op]))
         return commands_fail(l, -EPROTO, "an unknown command");
-    int error = commands_payload(l, &f, body_copy);
+    f.payload = (struct gn_payload){.slot = -1};
+    int error = gn_codecs[f.head.op].payload || f.head.flags & (GN_COMMAND_PAYLOAD | GN_COMMAND_PACKED | LANE_FLAGS) ? commands_payload(l, &f, body_copy) : 0;
     if (error)
         return error;
     return atomic_load_explicit(&l->aside, memory_order_acquire) ? park_or_run(l, &f) : run(l, &f);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "core/frame.h"
 #include "remoting/spin.h"
@@ -76,8 +77,25 @@ int commands_fail(struct gn_commands *l, int result, const char *error);
 
 // commands_read.c: by the thread that has the reader's role. 0 or -errno; on an error the session is over.
 int commands_fill(struct gn_commands *l);                                  // at least one more byte into the buffer
-bool commands_frame_is_whole(struct gn_commands *l, int *error);           // the next one, in the buffer
+int commands_impossible_size(struct gn_commands *l);                       // an error
 int commands_control(struct gn_commands *l, const struct frame *f);        // reads and runs a control frame
 int commands_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX]); // of a command, into a staging slot
+
+// The next frame is in the buffer, all of it.
+static inline bool commands_frame_is_whole(struct gn_commands *l, int *error)
+{
+    struct gn_command head;
+    size_t have = l->end - l->at;
+    if (have < sizeof head)
+        return false;
+    memcpy(&head, l->buffer + l->at, sizeof head);
+    // Padding is what was left of the client's ring: less than what was to be put there.
+    bool padding = !head.op && !head.flags;
+    if (head.size_bytes < sizeof head || head.size_bytes % 8 || head.size_bytes > (padding ? PADDING_BYTES_MAX : GN_COMMAND_BYTES_MAX)) {
+        *error = commands_impossible_size(l);
+        return false;
+    }
+    return have >= head.size_bytes;
+}
 
 #endif

@@ -153,6 +153,8 @@ static int lane_payload(struct gn_commands *l, struct frame *f, unsigned lane, s
     return 0;
 }
 
+int commands_impossible_size(struct gn_commands *l) { return commands_fail(l, -EPROTO, "a frame of an impossible size"); }
+
 // Reads the payload of a command into a slot of the staging.
 int commands_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[PAYLOAD_BODY_BYTES_MAX])
 {
@@ -182,20 +184,4 @@ int commands_payload(struct gn_commands *l, struct frame *f, uint8_t body_copy[P
         l->position += gn_pad8(size);
     f->end = l->position;
     return packed ? read_packed(l, f, size) : read_payload(l, f->payload.data, size);
-}
-
-bool commands_frame_is_whole(struct gn_commands *l, int *error)
-{
-    struct gn_command head;
-    size_t have = l->end - l->at;
-    if (have < sizeof head)
-        return false;
-    memcpy(&head, l->buffer + l->at, sizeof head);
-    // Padding is what was left of the client's ring: less than what was to be put there.
-    bool padding = !head.op && !head.flags;
-    if (head.size_bytes < sizeof head || head.size_bytes % 8 || head.size_bytes > (padding ? PADDING_BYTES_MAX : GN_COMMAND_BYTES_MAX)) {
-        *error = commands_fail(l, -EPROTO, "a frame of an impossible size");
-        return false;
-    }
-    return have >= head.size_bytes;
 }

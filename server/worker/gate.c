@@ -28,7 +28,6 @@ struct gn_gates {
     pthread_cond_t passed; // for streams that wait in a host function
     uint32_t values[GN_GATES];
     int free_gates[GN_GATES], free_count;
-    _Atomic int busy;
     _Atomic bool stopped;
     bool refused; // the driver has no stream memory operations
 };
@@ -125,7 +124,7 @@ bool gn_gate_take(struct gn_worker *w, struct gn_pass *pass)
     if (found) {
         pass->gate = g->free_gates[--g->free_count];
         pass->value = ++g->values[pass->gate];
-        atomic_fetch_add(&g->busy, 1);
+        atomic_fetch_add(&w->busy_gates, 1);
     }
     pthread_mutex_unlock(&g->lock);
     return found;
@@ -154,11 +153,9 @@ void gn_gate_pass(struct gn_worker *w, struct gn_pass pass)
     pthread_mutex_lock(&g->lock);
     write_word(w, pass);
     g->free_gates[g->free_count++] = pass.gate;
-    atomic_fetch_sub(&g->busy, 1);
+    atomic_fetch_sub(&w->busy_gates, 1);
     pthread_mutex_unlock(&g->lock);
 }
-
-int gn_gates_busy(const struct gn_worker *w) { return atomic_load(&w->gates->busy); }
 
 bool gn_gates_stopped(const struct gn_worker *w) { return atomic_load(&w->gates->stopped); }
 

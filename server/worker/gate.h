@@ -26,7 +26,7 @@ CUresult gn_gate_wait(struct gn_worker *w, CUstream stream, struct gn_pass pass)
 void gn_gate_open(struct gn_worker *w, struct gn_pass pass);             // it may go on, up to the next passage
 void gn_gate_pass(struct gn_worker *w, struct gn_pass pass);             // it may go on; the gate is free again
 bool gn_gates_stopped(const struct gn_worker *w);
-int gn_gates_busy(const struct gn_worker *w);                            // streams that stop, or will, until the client has done something
+static inline int gn_gates_busy(const struct gn_worker *w) { return atomic_load(&w->busy_gates); } // streams that stop, or will, until the client has done something
 void gn_gates_context_gone(struct gn_worker *w, CUcontext context);     // the driver has destroyed it, and what was registered in it
 void gn_gates_stop(struct gn_worker *w);                                 // the session is over: lets everything through
 

@@ -34,7 +34,6 @@ struct gn_waiters {
         CUcontext context;
         struct job job;
     } near[GN_NEAR_MAX];
-    int near_count;
     struct gn_spin spin;
 };
 
@@ -149,15 +148,13 @@ CUresult gn_wait_run_after(struct gn_worker *w, CUevent event, void (*run)(struc
     bool looks = gn_spin_pays(&v->spin);
     if (!looks)
         gn_spin_slept(&v->spin, UINT64_MAX);
-    if (!looks || v->near_count == GN_NEAR_MAX || data_bytes > GN_JOB_BYTES || !gn_commands_reading(w))
+    if (!looks || w->near_waits == GN_NEAR_MAX || data_bytes > GN_JOB_BYTES || !gn_commands_reading(w))
         return gn_wait_run(w, run, data, data_bytes);
-    struct near *near = &v->near[v->near_count++];
+    struct near *near = &v->near[w->near_waits++];
     *near = (struct near){.event = event, .context = gn_context_in_use(), .job = {.run = run}};
     memcpy(near->job.data, data, data_bytes);
     return CUDA_SUCCESS;
 }
-
-int gn_waits_near(const struct gn_worker *w) { return w->waiters->near_count; }
 
 // An error of the context ends the wait as well; the job finds it again.
 static bool has_passed(struct gn_worker *w, const struct near *near)
@@ -168,31 +165,31 @@ static bool has_passed(struct gn_worker *w, const struct near *near)
 int gn_waits_look(struct gn_worker *w)
 {
     struct gn_waiters *v = w->waiters;
-    for (int i = 0; i < v->near_count;) {
+    for (int i = 0; i < w->near_waits;) {
         if (!has_passed(w, &v->near[i])) {
             i++;
             continue;
         }
         struct job job = v->near[i].job;
-        memmove(&v->near[i], &v->near[i + 1], (size_t)(--v->near_count - i) * sizeof *v->near);
+        memmove(&v->near[i], &v->near[i + 1], (size_t)(--w->near_waits - i) * sizeof *v->near);
         gn_spin_judge(&v->spin, GN_LOOK_HIT);
         atomic_store_explicit(&w->status->near_waits, atomic_load_explicit(&v->spin.hits, memory_order_relaxed), memory_order_relaxed);
         job.run(w, job.data);
     }
-    return v->near_count;
+    return w->near_waits;
 }
 
 void gn_waits_leave(struct gn_worker *w, enum gn_look look)
 {
     struct gn_waiters *v = w->waiters;
-    for (int i = 0; i < v->near_count; i++) {
+    for (int i = 0; i < w->near_waits; i++) {
         struct job *job = &v->near[i].job;
         if (gn_wait_run(w, job->run, job->data, GN_JOB_BYTES)) // no thread to be had: better late than never
             job->run(w, job->data);
     }
-    if (v->near_count ? look != GN_LOOK_HIT : look == GN_LOOK_LOST)
+    if (w->near_waits ? look != GN_LOOK_HIT : look == GN_LOOK_LOST)
         gn_spin_judge(&v->spin, look);
-    v->near_count = 0;
+    w->near_waits = 0;
 }
 
 CUresult gn_wait_pair_take(struct gn_worker *w, struct gn_wait_pair *pair)

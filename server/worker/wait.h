@@ -27,7 +27,7 @@ CUresult gn_wait_run_after(struct gn_worker *w, CUevent event, void (*run)(struc
 
 // Of the thread that reads commands: how many jobs are near; does those whose event has passed, and returns how many are left; hands these to
 // waiting threads. `look` says how it went: GN_LOOK_HIT when there are commands to run, else that it has looked for long, or lost its core.
-int gn_waits_near(const struct gn_worker *w);
+static inline int gn_waits_near(const struct gn_worker *w) { return w->near_waits; }
 int gn_waits_look(struct gn_worker *w);
 void gn_waits_leave(struct gn_worker *w, enum gn_look look);
 

@@ -41,6 +41,8 @@ struct gn_worker {
     struct gn_status *status;       // shared with the front door
     struct gn_handle_table handles; // ids of the client -> objects of the driver; object NULL: its creation failed
     struct gn_server_context *scope; // the context of the commands being run, or NULL
+    int near_waits;                 // looked at for every command: server/worker/wait.h,
+    _Atomic int busy_gates;         // server/worker/gate.h
     _Atomic uint64_t memory_used_bytes; // device memory of the session, all contexts (server/worker/pool.h)
     uint64_t work;                  // commands so far that may have given a device something to do
     struct gn_output *output;       // server/worker/output.h
