@@ -103,6 +103,20 @@ static void resized(void)
     }
 }
 
+// Fills the hole of one page, unless Genie has mapped something of its own there meanwhile: then the buffer goes on elsewhere.
+static uint8_t *fill_hole(uint8_t *host, size_t at)
+{
+    void *page = mmap(host + at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    zero_model(at, PAGE);
+    if (page == host + at)
+        return host;
+    EXPECT(page == MAP_FAILED && errno == EEXIST);
+    munmap(host, at), munmap(host + at + PAGE, BYTES - at - PAGE);
+    host = touch_map(BYTES);
+    memcpy(host, touch_model, BYTES);
+    return host;
+}
+
 static void unmapped(void)
 {
     uint8_t *host = touch_map(BYTES);
@@ -122,8 +136,7 @@ static void unmapped(void)
         touch_down(host, BYTES, 20 + round);
         munmap(host + 4 * PAGE, PAGE);
         EXPECT(touch_arrives(host, 0, 4 * PAGE) && touch_arrives(host + 5 * PAGE, 5 * PAGE, BYTES - 5 * PAGE));
-        EXPECT(mmap(host + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE, fixed, -1, 0) == host + 4 * PAGE);
-        zero_model(4 * PAGE, PAGE);
+        host = fill_hole(host, 4 * PAGE);
         touch_up("a hole, filled", host, BYTES);
         touch_down(host, BYTES, 30 + round);
         touch_up("and whole again", host, BYTES);
@@ -139,6 +152,7 @@ static void moved(void)
         touch_down(host, BYTES, round);
         uint8_t *to = mremap(host, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere + BYTES);
         EXPECT(to == elsewhere + BYTES);
+        EXPECT(mmap(host, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == host); // it will come back
         touch_up("moved", to, BYTES);
         EXPECT(!memcmp(to, touch_model, BYTES));
         touch_down(to, BYTES, 10 + round);
