@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Are results the same when large payload, either way, comes over further connections? Programs that look at order and sizes run with lanes, over a network
 # that is slow and cuts everything to pieces too; the statistics say whether lanes were used, and where they must not be.
-# by default: release asan
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 stats=$lib_scratch/stats.json
 case $variant in asan) export E2E_TRIES=8 ;; tsan) export E2E_TRIES=3 ;; esac
@@ -46,7 +45,7 @@ as_many() {
     echo "with lanes $with, without $without"
     [ "$with" = "$without" ]
 }
-check "copies to the host: the same bytes, as many of them" as_many
+[ "$variant" = tsan ] || check "copies to the host: the same bytes, as many of them" as_many
 
 through_relay() { # NAME ADDRESS PROGRAM RELAY-OPTION...
     local name=$1 address=$2 program=$3 relay tries result
@@ -82,12 +81,14 @@ breaks() {
 }
 if [ -x "$b/genie-relay" ]; then
     check "connections that break after 40 MB" breaks 40000000
+    [ "$variant" = tsan ] || { # the threads that share lanes have met by now, what the network is like is no matter of theirs
     check "connections that break after 51 MB" breaks 51000007
     check "connections that break after 62 MB" breaks 62000001
     E2E_TRIES=6 check "sizes over connections that are slow" through_relay slow "$GENIE_SERVER" "$b/tests/e2e/sizes" --rtt-us 4000 --gbit 2
     check "copies to the host over connections that are slow" through_relay slow_down "$GENIE_SERVER" "$b/tests/e2e/down" --rtt-us 4000 --gbit 2
     E2E_TRIES=6 check "sizes over connections that cut everything up" through_relay cut "$GENIE_SERVER" "$b/tests/e2e/sizes" --pieces 3001 --seed 5
     check "copies to the host over connections that cut everything up" through_relay cut_down "$GENIE_SERVER" "$b/tests/e2e/down" --pieces 30011 --seed 6
+    }
 else
     skip "sizes over connections that are slow" "no genie-relay in this variant"
 fi
@@ -100,6 +101,7 @@ serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
 GENIE_RING=64KiB check "two lanes, a small window and ring" used small "$b/tests/e2e/sizes"
 check "copies to the host over two lanes, in small pieces" used small_down "$b/tests/e2e/down"
 stop_server "$server_pid"
+[ "$variant" = tsan ] && tap_end # from here on there are none
 config 'lanes = 0'
 serve 127.0.0.1:0 --config "$lib_scratch/server.toml"
 check "lanes = 0 at the server: none" unused none "$b/tests/e2e/sizes"
