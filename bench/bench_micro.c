@@ -65,7 +65,7 @@ static int start_program(struct micro *m, struct worker *w, struct gn_child *c, 
         bytes = STREAM_BYTES_MAX;
     snprintf(program, sizeof program, "%s/%s", p->programs, limit ? "genie-limits" : "genie-micro");
     snprintf(size, sizeof size, "%llu", (unsigned long long)bytes);
-    const char *args[] = {program, "@FD", size, limit ? "@ADDRESS" : NULL, NULL};
+    const char *args[] = {program, "@FD", size, limit ? "@ADDRESS" : NULL, limit ? m->network->transport : NULL, NULL};
     return gn_lane_start(p, &w->lane, c, GN_CHILD_TALKS, args, w->mock, NULL);
 }
 

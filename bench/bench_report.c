@@ -11,7 +11,7 @@ static const struct {
     const char *workload, *metric, *transport, *limit; // transport NULL: any; patterns as of a shell
 } limits[] = {
     {"sync_idle", "time", "shm", "pingpong_futex"}, {"sync_idle", "time", NULL, "pingpong"},
-    {"launch_sync", "time", NULL, "pingpong"},      {"step_300", "time", NULL, "pingpong"},
+    {"launch_sync", "time", NULL, "pingpong"},      {"step_300", "time", NULL, "step_bare"},
     {"lone_launch", "time", NULL, "pingpong"},      {"htod_*iB", "bandwidth", NULL, "stream_copy"},
     {"dtoh_*iB", "bandwidth", NULL, "stream_copy"},
 };

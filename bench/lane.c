@@ -178,11 +178,10 @@ static void start_genie(struct gn_place *p, struct gn_lane *lane, const char *mo
     put(&args, "%s/%s", p->programs, limits ? "genie-limits" : "genie-srv");
     put(&args, "%s", limits ? "serve" : "--listen");
     put(&args, "%s", listen);
-    if (!limits) {
+    if (!limits)
         put(&args, "--driver");
-        put(&args, "%s", p->driver);
-        put_mock(&env, p, mock);
-    }
+    put(&args, "%s", p->driver);
+    put_mock(&env, p, mock);
     put_library_path(&env, p, false);
     if (gn_child_start(&lane->server, GN_CHILD_PRINTS, args.list, env.list, p->log) ||
         !hear_address(&lane->server, lane->address, sizeof lane->address))

@@ -38,7 +38,7 @@ all_there() {
             is_number "$(value "$w" "$r" time)" "$w of $r" || return 1
         done
     done
-    for w in pingpong pingpong_futex; do is_number "$(value $w limit time)" "$w" || return 1; done
+    for w in pingpong pingpong_look step_bare pingpong_futex; do is_number "$(value $w limit time)" "$w" || return 1; done
     for w in stream stream_copy memcpy; do is_number "$(value $w limit bandwidth)" "$w" || return 1; done
     is_number "$(value cpu_launch no_semantics cpu_client)" cpu_client && is_number "$(value cpu_launch no_semantics cpu_server)" cpu_server &&
         is_number "$(value memory no_semantics peak_client)" peak_client && is_number "$(value memory no_semantics peak_server)" peak_server &&
