@@ -203,6 +203,11 @@ static const struct gn_config_key keys[] = {
      FIELD(limits.kept_percent),
      .doc = "Percent of a device's memory that what one session has kept may take; 0: it is kept in host memory."},
     {.section = "kept",
+     .key = "content",
+     .type = GN_CONFIG_BOOL,
+     FIELD(limits.kept_content),
+     .doc = "Content that a session uploads again and again is kept on the device, within the same part of it."},
+    {.section = "kept",
      .key = "host",
      .type = GN_CONFIG_SIZE,
      .min = 0,
@@ -277,6 +282,7 @@ void gn_server_config_defaults(struct gn_server_config *config)
                    .handles = 262144,
                    .kept_percent = 25, // weights and KV cache of a model that has the device for itself otherwise; it goes when the program needs it
                    .kept_host_bytes = 8 * GiB,
+                   .kept_content = true,
                    .spin_us = GN_SPIN_NS / 1000},
         .store = {.memory_bytes = 1 * GiB, .promised_bytes = 512 * MiB, .disk_bytes = 20 * GiB},
     };

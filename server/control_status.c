@@ -49,6 +49,7 @@ static void put_session(FILE *f, const struct gn_served *s, int64_t now_ms)
         {"kept_host_bytes", &t->kept_host_bytes},
         {"kept_moved_bytes", &t->kept_moved_bytes},
         {"fetched_bytes", &t->fetched_bytes},
+        {"resident_copied_bytes", &t->resident_copied_bytes},
     };
     fprintf(f, "{\"session\": %u, \"worker_pid\": %d, \"program\": ", s->start.session, s->child.pid);
     put_string(f, s->start.hello.program);

@@ -15,6 +15,7 @@ struct gn_status { // written by the worker, read by the front door; relaxed ato
     _Atomic uint64_t lane_sends; // pieces of data that went over lanes
     _Atomic uint64_t kept, kept_device_bytes, kept_host_bytes; // copies kept for the client, and where they are
     _Atomic uint64_t kept_moved_bytes, fetched_bytes; // to host memory, because the program needed the device's; to the client
+    _Atomic uint64_t resident_copied_bytes; // uploads by content that were copies on the device
     _Atomic uint32_t lanes; // that have joined
     _Atomic uint32_t ready; // the driver is open and the session runs
     char program[256];      // set before ready

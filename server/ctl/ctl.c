@@ -154,11 +154,12 @@ static void show_session(const json_t *s)
 // What the server keeps of a session's host memory, where it keeps anything.
 static void show_kept(const json_t *s)
 {
-    char device[32], host[32], moved[32], fetched[32];
-    if (number_of(s, "kept") || number_of(s, "fetched_bytes"))
-        printf("%7s  kept: %lld copies, %s on devices, %s in host memory; %s moved there, %s fetched\n", "", number_of(s, "kept"),
+    char device[32], host[32], moved[32], fetched[32], copied[32];
+    if (number_of(s, "kept") || number_of(s, "fetched_bytes") || number_of(s, "kept_device_bytes"))
+        printf("%7s  kept: %lld copies, %s on devices, %s in host memory; %s moved there, %s fetched; %s of content copied on devices\n", "", number_of(s, "kept"),
                bytes_of(s, "kept_device_bytes", device, sizeof device), bytes_of(s, "kept_host_bytes", host, sizeof host),
-               bytes_of(s, "kept_moved_bytes", moved, sizeof moved), bytes_of(s, "fetched_bytes", fetched, sizeof fetched));
+               bytes_of(s, "kept_moved_bytes", moved, sizeof moved), bytes_of(s, "fetched_bytes", fetched, sizeof fetched),
+               bytes_of(s, "resident_copied_bytes", copied, sizeof copied));
 }
 
 static void show_store(const json_t *s)

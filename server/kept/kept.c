@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "server/kept/kept_parts.h"
+#include "server/kept/resident.h"
 #include "server/worker/gate.h"
 #include "server/worker/wait.h"
 
@@ -49,6 +50,7 @@ void gn_kepts_close(struct gn_worker *w)
     struct gn_kepts *ks = w->kepts;
     if (!ks)
         return;
+    gn_resident_lose(w, NULL);
     kept_reap(w); // whatever is left: it has been abandoned
     pthread_mutex_destroy(&ks->lock);
     pthread_cond_destroy(&ks->changed);
@@ -188,6 +190,7 @@ void gn_kepts_context_gone(struct gn_worker *w, CUcontext context)
     for (int i = 0; i < KEPT_BUCKETS; i++)
         for (struct gn_kept *k = ks->buckets[i]; k; k = k->next)
             k->storage->lost |= k->context == context;
+    gn_resident_lose(w, context);
     for (struct kept_storage *s = ks->retired; s; s = s->next)
         s->lost |= s->context == context;
     kept_reap(w);
@@ -201,8 +204,7 @@ uint64_t gn_kepts_device_bytes(const struct gn_worker *w, CUdevice device)
     return w->kepts && device >= 0 && device < GN_DEVICES_MAX ? atomic_load_explicit(&w->kepts->device_bytes_of[device], memory_order_relaxed) : 0;
 }
 
-// What streams have still to do with it may wait for the client, which may wait for this very allocation.
-static bool settle(struct gn_worker *w, struct kept_storage *s)
+bool kept_storage_settle(struct gn_worker *w, struct kept_storage *s)
 {
     if (kept_storage_idle(w, s))
         return true;
@@ -231,7 +233,7 @@ static uint64_t move_out(struct gn_worker *w, struct gn_kept *k)
 {
     struct gn_kepts *ks = w->kepts;
     struct kept_storage *s = k->storage, *moved;
-    if (gn_use_context(w, k->context) || !settle(w, s) || !(moved = kept_storage_on_host(w, k)))
+    if (gn_use_context(w, k->context) || !kept_storage_settle(w, s) || !(moved = kept_storage_on_host(w, k)))
         return 0;
     if (k->filled && copy_out(w, s, moved)) {
         kept_storage_free(w, moved);
@@ -276,6 +278,7 @@ bool gn_kepts_make_room(struct gn_worker *w, CUdevice device, uint64_t size_byte
         return false;
     CUcontext before = gn_context_in_use();
     uint64_t freed = kept_reap(w);
+    freed += freed < size_bytes ? gn_resident_give(w, device, size_bytes - freed, true) : 0; // first what need not be moved
     unsigned count;
     struct gn_kept **list = victims(ks, device, &count);
     for (unsigned i = 0; i < count && freed < size_bytes; i++)

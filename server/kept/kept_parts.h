@@ -16,6 +16,7 @@
 enum {
     KEPT_READS_MAX = 4,  // streams that may be reading a storage at once; a further one waits for one of them
     KEPT_BUCKETS = 4096,
+    KEPT_RESIDENT_BUCKETS = 8192,
 };
 
 struct kept_use { // the last thing that one stream does with a storage
@@ -51,6 +52,13 @@ struct gn_kept {
     uint64_t used_at;
 };
 
+struct kept_residents { // server/kept/resident.h; of the thread that runs commands
+    struct gn_resident *buckets[KEPT_RESIDENT_BUCKETS];
+    struct gn_resident *newest, *oldest;
+    uint64_t clock; // of looking for one
+    unsigned count;
+};
+
 struct gn_kepts {
     struct gn_worker *worker;
     pthread_mutex_t lock;
@@ -59,6 +67,7 @@ struct gn_kepts {
     bool closing; // nor is the driver asked for anything: what is left goes with the process
     struct gn_kept *buckets[KEPT_BUCKETS];
     struct kept_storage *retired; // of no copy any more: still used by streams, or to be used again. Of the thread that runs commands
+    struct kept_residents residents;
     unsigned count;
     uint64_t clock;          // of uses
     uint64_t reserved_bytes; // sizes of all copies
@@ -72,6 +81,7 @@ struct gn_kepts {
 // for a copy that has one, within what the budgets leave; else the host budget has been reserved.
 struct kept_storage *kept_storage_new(struct gn_worker *w, const struct gn_kept *k, bool again);
 struct kept_storage *kept_storage_on_host(struct gn_worker *w, const struct gn_kept *k);
+struct kept_storage *kept_storage_on_device(struct gn_worker *w, const struct gn_kept *k); // within the part of the device
 void kept_storage_retire(struct gn_worker *w, struct kept_storage *s);
 void kept_storage_free(struct gn_worker *w, struct kept_storage *s); // no stream and no thread uses it
 uint64_t kept_reap(struct gn_worker *w);                              // frees what is retired and not used any more: the device bytes
@@ -79,6 +89,11 @@ bool kept_use_passed(struct gn_worker *w, struct kept_use *use);      // or it h
 bool kept_storage_idle(struct gn_worker *w, struct kept_storage *s);
 CUresult kept_use_record(struct gn_worker *w, struct kept_use *use, uint64_t id, CUstream stream);
 bool kept_same_stream(const struct kept_use *use, uint64_t stream);
+// Waits for what streams have still to do with it. False: that may wait for the client, which may wait for this very memory.
+bool kept_storage_settle(struct gn_worker *w, struct kept_storage *s);
+CUresult kept_note_read(struct gn_worker *w, struct kept_storage *s, uint64_t stream_id, CUstream stream); // the stream is the next to read it
+// What became of an event behind a copy that is under way: the storage must not go before the copy is through, so without it this waits.
+CUresult kept_noted(struct gn_worker *w, CUresult noted, CUstream stream);
 void kept_count(struct gn_worker *w);                                 // tells the status page
 
 // kept.c

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "server/kept/kept_parts.h"
+#include "server/kept/resident.h"
 #include "server/log.h"
 #include "server/worker/pool.h"
 
@@ -117,7 +118,7 @@ static bool device_has_room(struct gn_worker *w, const struct gn_kept *k, uint64
     return used <= share && charge <= share - used && free_bytes >= charge && free_bytes - charge >= total_bytes / FREE_SHARE;
 }
 
-static struct kept_storage *on_device(struct gn_worker *w, const struct gn_kept *k)
+struct kept_storage *kept_storage_on_device(struct gn_worker *w, const struct gn_kept *k)
 {
     uint64_t charge = device_charge(k->size_bytes);
     struct kept_storage *s = device_has_room(w, k, charge) && gn_memory_charge(w, charge) ? blank(k) : NULL;
@@ -179,7 +180,9 @@ struct kept_storage *kept_storage_new(struct gn_worker *w, const struct gn_kept 
         return s;
     if (taken > limit || more > limit - taken)
         return NULL;
-    s = on_device(w, k);
+    s = kept_storage_on_device(w, k);
+    if (!s && gn_resident_give(w, k->device, device_charge(k->size_bytes), false))
+        s = kept_storage_on_device(w, k);
     return s ? s : kept_storage_on_host(w, k);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "server/kept/resident.h"
 #include "server/run/run.h"
 #include "server/store/contents.h"
 #include "server/worker/box.h"
@@ -77,13 +78,24 @@ static int take_slot(struct gn_worker *w)
     return gn_staging_take_reaping(w->staging, GN_SLOT_CONTENT);
 }
 
-// Content that was promised, into `to`. False: it was not, which ends the session; or it cannot be read.
-static CUresult fetch(struct gn_worker *w, struct gn_request *q, const struct gn_content *content, void *to)
+// By way of pinned memory. What comes again stays on the device.
+static CUresult write_from_store(struct gn_worker *w, const struct gn_resident_use *use, bool again)
 {
-    int error = gn_contents_read(w->contents, content, to);
-    if (error == -ENOENT)
-        q->error = "content that has not been promised";
-    return error ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
+    int slot = take_slot(w);
+    if (slot < 0)
+        return CUDA_ERROR_UNKNOWN;
+    void *data = gn_staging_data(w->staging, slot);
+    struct gn_piece whole = {use->address, use->content->size_bytes, use->content->size_bytes, 1};
+    CUresult r = gn_contents_read(w->contents, use->content, data) ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
+    struct gn_resident *taken = !r && again ? gn_resident_take(w, use, data) : NULL;
+    if (!r)
+        r = taken ? gn_resident_write(w, taken, use) : gn_piece_write(w, &whole, data, use->stream);
+    if (r && !taken) {
+        gn_staging_release(w->staging, slot);
+        return r;
+    }
+    CUresult released = gn_staging_release_after(w->staging, slot, use->stream);
+    return r ? r : released;
 }
 
 CUresult gn_run_write_content(struct gn_worker *w, struct gn_request *q, const struct gn_args_write_content *a, struct gn_out_write_content *o)
@@ -92,25 +104,20 @@ CUresult gn_run_write_content(struct gn_worker *w, struct gn_request *q, const s
     const struct gn_content content = {a->low, a->high, a->size_bytes};
     struct gn_device_box box = {a->address, 0, 0, a->size_bytes, 1, 1};
     uint64_t size;
-    CUstream stream;
+    struct gn_resident_use use = {.content = &content, .address = a->address, .stream_id = a->stream};
     if (!size_fits(w, a->size_bytes) || !gn_device_box_bytes(&box, &size)) {
         q->error = "a write of content of an impossible size";
         return CUDA_ERROR_INVALID_VALUE;
     }
-    if (!gn_find_stream(w, q, a->stream, &stream))
+    if (!gn_find_stream(w, q, a->stream, &use.stream))
         return CUDA_ERROR_INVALID_HANDLE;
-    int slot = take_slot(w);
-    if (slot < 0)
+    int before = gn_contents_written(w->contents, &content);
+    if (before < 0) {
+        q->error = "content that has not been promised";
         return CUDA_ERROR_UNKNOWN;
-    struct gn_piece whole = {a->address, a->size_bytes, a->size_bytes, 1};
-    CUresult r = fetch(w, q, &content, gn_staging_data(w->staging, slot));
-    if (!r)
-        r = gn_piece_write(w, &whole, gn_staging_data(w->staging, slot), stream);
-    if (r) {
-        gn_staging_release(w->staging, slot);
-        return r;
     }
-    return gn_staging_release_after(w->staging, slot, stream);
+    struct gn_resident *there = gn_resident_find(w, &use);
+    return there && gn_resident_ready(w, there, &use) ? gn_resident_write(w, there, &use) : write_from_store(w, &use, before > 0 && !there);
 }
 
 CUresult gn_run_write_stored(struct gn_worker *w, struct gn_request *q, const struct gn_args_write_stored *a, struct gn_out_write_stored *o)

@@ -47,10 +47,9 @@ static CUresult wait_for(struct gn_worker *w, struct kept_use *use, uint64_t str
     return kept_same_stream(use, stream_id) || kept_use_passed(w, use) ? CUDA_SUCCESS : GN_DRIVER(w, cuStreamWaitEvent, stream, use->event, 0);
 }
 
-// A copy is under way that no event tells of: the storage must not go before it is through.
-static CUresult begun(struct gn_worker *w, CUresult copied, CUresult noted, CUstream stream)
+CUresult kept_noted(struct gn_worker *w, CUresult noted, CUstream stream)
 {
-    if (!copied && noted)
+    if (noted)
         GN_DRIVER(w, cuStreamSynchronize, stream);
     return noted;
 }
@@ -65,8 +64,7 @@ static bool read_elsewhere(struct gn_worker *w, struct kept_storage *s, uint64_t
     return any;
 }
 
-// The stream is the next to read the storage.
-static CUresult note_read(struct gn_worker *w, struct kept_storage *s, uint64_t stream_id, CUstream stream)
+CUresult kept_note_read(struct gn_worker *w, struct kept_storage *s, uint64_t stream_id, CUstream stream)
 {
     struct kept_use *free_one = NULL;
     for (int i = 0; i < KEPT_READS_MAX; i++) {
@@ -108,9 +106,9 @@ static CUresult take_over(struct gn_worker *w, struct gn_kept *k, struct kept_st
         return r;
     r = copy_within(w, fresh, old, 0, a->offset_bytes, stream);
     r = r ? r : copy_within(w, fresh, old, end, k->size_bytes - end, stream);
-    r = r ? r : note_read(w, old, a->stream, stream);
+    r = r ? r : kept_note_read(w, old, a->stream, stream);
     r = r ? r : kept_use_record(w, &fresh->write, a->stream, stream);
-    return begun(w, CUDA_SUCCESS, r, stream);
+    return kept_noted(w, r, stream);
 }
 
 // The storage that the fill may write in the stream.
@@ -137,7 +135,7 @@ static CUresult fill(struct gn_worker *w, struct gn_kept *k, const struct gn_arg
     struct kept_storage *s = k->storage;
     r = s->device ? GN_DRIVER(w, cuMemcpyDtoDAsync_v2, s->device + a->offset_bytes, a->address, a->size_bytes, stream)
                   : GN_DRIVER(w, cuMemcpyDtoHAsync_v2, (uint8_t *)s->host + a->offset_bytes, a->address, a->size_bytes, stream);
-    return begun(w, r, r ? r : kept_use_record(w, &s->write, a->stream, stream), stream);
+    return r ? r : kept_noted(w, kept_use_record(w, &s->write, a->stream, stream), stream);
 }
 
 CUresult gn_run_kept_fill(struct gn_worker *w, struct gn_request *q, const struct gn_args_kept_fill *a, struct gn_out_kept_fill *o)
@@ -167,7 +165,7 @@ static CUresult spill(struct gn_worker *w, struct gn_kept *k, const struct gn_ar
         return r;
     r = s->device ? GN_DRIVER(w, cuMemcpyDtoDAsync_v2, a->address, s->device + a->offset_bytes, a->size_bytes, stream)
                   : GN_DRIVER(w, cuMemcpyHtoDAsync_v2, a->address, (uint8_t *)s->host + a->offset_bytes, a->size_bytes, stream);
-    return begun(w, r, r ? r : note_read(w, s, a->stream, stream), stream);
+    return r ? r : kept_noted(w, kept_note_read(w, s, a->stream, stream), stream);
 }
 
 CUresult gn_run_kept_spill(struct gn_worker *w, struct gn_request *q, const struct gn_args_kept_spill *a, struct gn_out_kept_spill *o)

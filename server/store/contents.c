@@ -34,7 +34,7 @@ struct gn_contents {
     char tenant_name[GN_TENANT_BYTES], directory[GN_DISK_PATH_BYTES]; // the latter empty: nothing is on disk
     void *room; // for looking at content: GN_CONTENT_BYTES_MAX, made when first needed
 
-    struct gn_content_set promises; // the value is the slot of the store
+    struct gn_content_set promises; // the value is the slot of the store and, above it, how often it was written
     uint64_t promised_bytes, promised_bytes_max;
 
     pthread_t thread;
@@ -202,6 +202,8 @@ void gn_contents_close(struct gn_contents *c)
 
 // --- promises
 
+static int slot_of(const struct gn_content_entry *e) { return (int)(uint32_t)e->value; }
+
 // From disk into the store: the slot, held; or -ENOENT.
 static int load(struct gn_contents *c, const struct gn_content *content)
 {
@@ -272,7 +274,7 @@ void gn_contents_forget(struct gn_contents *c)
 {
     for (size_t i = 0; i < c->promises.capacity; i++)
         if (c->promises.entries[i].content.size_bytes)
-            gn_store_let_go(c->store, (int)c->promises.entries[i].value);
+            gn_store_let_go(c->store, slot_of(&c->promises.entries[i]));
     gn_content_set_clear(&c->promises);
     c->promised_bytes = 0;
 }
@@ -287,5 +289,16 @@ void gn_contents_offered(struct gn_contents *c, uint64_t asked, uint64_t known)
 int gn_contents_read(struct gn_contents *c, const struct gn_content *content, void *to)
 {
     const struct gn_content_entry *e = c ? gn_content_set_find(&c->promises, content) : NULL;
-    return e ? gn_store_read(c->store, (int)e->value, to, content->size_bytes) : -ENOENT;
+    return e ? gn_store_read(c->store, slot_of(e), to, content->size_bytes) : -ENOENT;
+}
+
+int gn_contents_written(struct gn_contents *c, const struct gn_content *content)
+{
+    enum { COUNT_SHIFT = 32, COUNT_MAX = 255 };
+    struct gn_content_entry *e = c ? gn_content_set_find(&c->promises, content) : NULL;
+    if (!e)
+        return -ENOENT;
+    uint64_t before = e->value >> COUNT_SHIFT;
+    e->value += before < COUNT_MAX ? (uint64_t)1 << COUNT_SHIFT : 0;
+    return (int)before;
 }

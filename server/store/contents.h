@@ -36,6 +36,8 @@ void gn_contents_forget(struct gn_contents *c);
 void gn_contents_offered(struct gn_contents *c, uint64_t asked, uint64_t known); // for the statistics
 // Copies out promised content. -ENOENT: it has not been promised.
 int gn_contents_read(struct gn_contents *c, const struct gn_content *content, void *to);
+// Promised content is about to be written to a device: how often it has been before, or -ENOENT.
+int gn_contents_written(struct gn_contents *c, const struct gn_content *content);
 // The payload in this slot of the staging goes into the store, in a while: it stays until then. `hint`: what the client says that it is.
 void gn_contents_keep(struct gn_contents *c, int slot, uint64_t size_bytes, const struct gn_content *hint);
 

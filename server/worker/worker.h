@@ -22,6 +22,7 @@ struct gn_limits { // of one session, from server.toml
     uint32_t spin_us;       // how long a worker looks for commands before it sleeps
     uint32_t kept_percent;  // of a device's memory, for bytes kept for the client (server/kept/kept.h)
     uint64_t kept_host_bytes; // all that is kept, wherever it is; 0: nothing is
+    bool kept_content;        // content that is uploaded again and again stays on the device (server/kept/resident.h)
 };
 
 struct gn_server_context { // the object of a handle of kind context

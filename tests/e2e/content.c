@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uploads whose content a server may have already: large and small ones, at odd places, pageable and pinned, by several threads, again and again,
-// changed in between. With "changed" one byte is another than without; with "whole" only one buffer goes up, once. What arrives is what was sent.
+// changed in between. With "swapped" one buffer is used for all layers of a model in turn. With "changed" one byte is another than without; with "whole" only one buffer goes up, once. What arrives is what was sent.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +78,30 @@ static void reused(void)
     free(bytes);
 }
 
+// As a program that reads the weights of one layer after the other into the same host buffer, step by step, and uploads them. With "wait" it
+// stays until it is told to end.
+static void swapped(bool wait)
+{
+    enum { LAYERS = 4, STEPS = 5, LAYER = E2E_SIZE(2 << 20, 600 << 10) };
+    uint8_t *bytes = malloc(LAYER), *back = malloc(LAYER);
+    CUdeviceptr device = e2e_alloc(LAYER);
+    for (uint32_t step = 0; step < STEPS; step++)
+        for (uint32_t layer = 0; layer < LAYERS; layer++) {
+            e2e_pattern(bytes, LAYER, 500 + layer + (step == 3 && layer == 2)); // one is the next one's once
+            CU(cuMemcpyHtoD(device, bytes, LAYER));
+            memset(bytes, 0, 4096);
+            CU(cuMemcpyDtoH(back, device, LAYER));
+            EXPECT(e2e_is_pattern(back, LAYER, 500 + layer + (step == 3 && layer == 2)));
+        }
+    printf("layers in turn: %d bytes each\n", LAYER);
+    fflush(stdout);
+    if (wait)
+        getchar();
+    CU(cuMemFree(device));
+    free(bytes);
+    free(back);
+}
+
 static CUcontext context;
 
 static void one_thread(unsigned number)
@@ -102,6 +126,10 @@ int main(int argc, char **argv)
     context = e2e_open(0);
     uint8_t *bytes = malloc(LARGE), *pinned;
     CU(cuMemHostAlloc((void **)&pinned, LARGE, 0));
+    if (argc > 1 && !strcmp(argv[1], "swapped")) {
+        swapped(argc > 2);
+        return e2e_finish();
+    }
     whole(bytes, "pageable");
     if (argc > 1 && !strcmp(argv[1], "whole"))
         return e2e_finish();

@@ -66,6 +66,41 @@ GENIE_OPT=-content check "switched off, nothing is asked and all of it travels" 
 check "another tenant learns nothing" others_know_nothing
 [ "$variant" = release ] && check "the main job gives the same tokens at every start" same_tokens
 stop_server "$server_pid"
+# What genie-ctl tells of such a session: layers that come again are copied on the device, from the third time on, or the second where another
+# session has uploaded them.
+on_device() { # NAME BYTES: at least, and no more than the program uploads
+    local client tries told
+    mkfifo "$lib_scratch/$1.in"
+    GENIE_STATS=$lib_scratch/$1.json remotely "$b/tests/e2e/content" swapped wait <"$lib_scratch/$1.in" >"$lib_scratch/$1.out" 2>&1 &
+    client=$!
+    exec 8>"$lib_scratch/$1.in"
+    for ((tries = 600; tries > 0; tries--)); do
+        grep -q 'layers in turn' "$lib_scratch/$1.out" && break
+        sleep 0.05
+    done
+    "$b/genie-ctl" --socket "$lib_scratch/control" status --json >"$lib_scratch/$1.status"
+    "$b/genie-ctl" --socket "$lib_scratch/control" status >"$lib_scratch/$1.table"
+    exec 8>&-
+    wait "$client" || return 1
+    told=$(grep -o '"resident_copied_bytes": [0-9]*' "$lib_scratch/$1.status" | grep -o '[0-9]*$')
+    echo "copied on the device: $told bytes, at least $2"
+    grep 'of content copied' "$lib_scratch/$1.table"
+    [ "$told" -ge "$2" ] && [ "$told" -le $((20 * layer)) ]
+}
+layer=$((2 << 20))
+[ "$variant" = tsan ] && layer=$((600 << 10))
+control() { printf '[server]\nlog = "warn"\ncontrol = "%s/control"\n%s\n' "$lib_scratch" "$1" >"$lib_scratch/control.toml"; }
+control ''
+serve 127.0.0.1:0 --config "$lib_scratch/control.toml"
+check "one buffer for many layers" run swapped swapped
+check "layers that come again are copied on the device" on_device again $((10 * layer))
+stop_server "$server_pid"
+control $'[kept]\ncontent = false'
+serve 127.0.0.1:0 --config "$lib_scratch/control.toml"
+check "switched off, from the store" run swapped_off swapped
+check "and not on the device" on_device off 0
+check "at all" [ "$(grep -c '"resident_copied_bytes": 0' "$lib_scratch/off.status")" -eq 1 ]
+stop_server "$server_pid"
 printf '[store]\nmemory = "6MiB"\npromised = "2MiB"\n' >"$lib_scratch/small.toml"
 serve 127.0.0.1:0 --config "$lib_scratch/small.toml"
 check "a store that is too small does no harm" run small

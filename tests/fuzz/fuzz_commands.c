@@ -363,7 +363,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .chunk_bytes = CHUNK,
                                   .handles = 2048,
                                   .kept_percent = data[0] & 16 ? 0 : 25,
-                                  .kept_host_bytes = 128 << 10};
+                                  .kept_host_bytes = 128 << 10, .kept_content = true};
     fake_driver(&w.driver);
     if (data[0] & 8) {
         fake_vmm(&w.driver);

@@ -15,6 +15,7 @@
 
 #include "remoting/digest.h"
 #include "remoting/link/link_memory.h"
+#include "server/kept/kept.h"
 #include "server/log.h"
 #include "server/run/run.h"
 #include "server/store/contents.h"
@@ -45,20 +46,24 @@ union result {
     uint8_t bytes[256];
 };
 
+static bool keeps_content;
+
 static int begin_with(const char *directory)
 {
     struct gn_store_fds fds;
-    struct gn_contents_start start = {.on = true, .promised_bytes = PROMISED, .tenant = "uid-7"};
+    struct gn_contents_start start = {.on = true, .promised_bytes = keeps_content ? 2 * PROMISED : PROMISED, .tenant = "uid-7"};
     union result o;
     snprintf(start.directory, sizeof start.directory, "%s", directory);
     memset(&w, 0, sizeof w);
     gn_log_setup(GN_LOG_OFF, 0);
     w.status = &status;
-    w.limits = (struct gn_limits){.memory_bytes = 1 << 20, .image_bytes = 1 << 20, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048};
+    w.limits = (struct gn_limits){.memory_bytes = 1 << 20, .image_bytes = 1 << 20, .window_bytes = WINDOW, .chunk_bytes = CHUNK, .handles = 2048,
+                                  .kept_percent = 25, .kept_host_bytes = 1 << 20, .kept_content = keeps_content};
+    memset(&status, 0, sizeof status);
     fake_driver(&w.driver);
     if (gn_link_memory_pair(&mine, &its, NULL) || gn_output_open(&w.output, &w, its, true) || gn_staging_open(&w.staging, &w) ||
         gn_waiters_open(&w.waiters, &w) || gn_gates_open(&w.gates, &w) || gn_commands_open(&w.commands, &w, its, 64 << 10) ||
-        gn_store_make(&fds, 1 << 20) || gn_contents_open(&w.contents, &w, &start, &fds))
+        gn_store_make(&fds, 1 << 20) || gn_kepts_open(&w.kepts, &w) || gn_contents_open(&w.contents, &w, &start, &fds))
         return -1;
     request = (struct gn_request){0};
     int error = gn_run_primary_retain(&w, &request, &(struct gn_args_primary_retain){.context = CONTEXT}, (void *)o.bytes);
@@ -73,6 +78,14 @@ static int begin(void **state)
 {
     (void)state;
     return begin_with("");
+}
+
+static int begin_keeping(void **state)
+{
+    keeps_content = true;
+    int error = begin(state);
+    keeps_content = false;
+    return error;
 }
 
 static int begin_on_disk(void **state)
@@ -90,12 +103,14 @@ static int end(void **state)
     gn_contents_finish(w.contents, 5000);
     gn_contents_close(w.contents);
     gn_waiters_close(w.waiters);
+    gn_kepts_abandon(w.kepts);
     fake_finish();
     gn_output_close(w.output);
     gn_commands_close(w.commands);
     gn_gates_close(w.gates);
     gn_staging_close(w.staging);
     gn_run_close(&w);
+    gn_kepts_close(&w);
     fake_reset();
     its->ops->close(its);
     mine->ops->close(mine);
@@ -359,6 +374,119 @@ static void an_image_by_name(void **state)
     assert_non_null(request.error);
 }
 
+// --- on the device
+
+#define OTHER_STREAM 0x106000001ull
+static struct gn_content stored(uint8_t seed)
+{
+    struct gn_content content = fill(seed);
+    known(&content);
+    upload(&content);
+    fake_progress();
+    assert_true(known(&content));
+    return content;
+}
+static uint64_t copied(void) { return status.resident_copied_bytes / CHUNK; }
+
+// The first write by name may be the only one; the second leaves the content there; from then on nothing comes from the host.
+static void what_is_written_again_stays_there(void **state)
+{
+    (void)state;
+    struct gn_content content = stored(1);
+    assert_int_equal(write_content(&content), 0);
+    assert_int_equal(status.kept_device_bytes, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(write_content(&content), 0);
+        assert_int_equal(status.kept_device_bytes, CHUNK);
+        assert_int_equal(copied(), i + 1);
+    }
+    offer(NULL, 0, GN_OFFER_FORGET); // what is not promised is not written, wherever it is
+    assert_int_not_equal(write_content(&content), 0);
+    assert_non_null(request.error);
+}
+
+static void switched_off_nothing_stays(void **state)
+{
+    (void)state;
+    struct gn_content content = stored(1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(write_content(&content), 0);
+    assert_int_equal(status.kept_device_bytes + status.resident_copied_bytes, 0);
+}
+
+// More in turn than fits: what is there stays there, until it has not been used for long.
+static void what_does_not_fit_does_not_push_out_the_rest(void **state)
+{
+    enum { FIT = 4, ALL = 6, ROUNDS = 5 }; // a quarter of the device
+    (void)state;
+    struct gn_content contents[ALL];
+    for (uint8_t i = 0; i < ALL; i++)
+        contents[i] = stored(i);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < ALL; i++)
+            assert_int_equal(write_content(&contents[i]), 0);
+    assert_int_equal(status.kept_device_bytes, FIT * CHUNK);
+    assert_int_equal(copied(), (ROUNDS - 1) * FIT);
+    for (int i = 0; i < 8 * FIT; i++)
+        assert_int_equal(write_content(&contents[ALL - 1]), 0);
+    assert_int_equal(status.kept_device_bytes, FIT * CHUNK);
+    assert_true(copied() > (ROUNDS - 1) * FIT + 2 * FIT);
+}
+
+// Whoever else needs the memory has it: the program's allocations, and what is kept for its host memory.
+static void it_makes_way(void **state)
+{
+    (void)state;
+    struct gn_content contents[4];
+    for (uint8_t i = 0; i < 4; i++) {
+        contents[i] = stored(i);
+        assert_int_equal(write_content(&contents[i]), 0);
+        assert_int_equal(write_content(&contents[i]), 0);
+    }
+    fake_finish();
+    assert_int_equal(status.kept_device_bytes, 4 * CHUNK);
+    struct gn_out_kept_open o = {0};
+    request = (struct gn_request){.op = GN_OP_kept_open};
+    assert_int_equal(gn_run_kept_open(&w, &request, &(struct gn_args_kept_open){.kept = 1ull << 32 | (uint64_t)GN_KIND_KEPT << 24 | 5, .size_bytes = 2 * CHUNK}, &o), 0);
+    assert_int_equal(o.place, GN_KEPT_ON_DEVICE);
+    assert_int_equal(status.kept_device_bytes, 4 * CHUNK);
+    assert_true(gn_kepts_make_room(&w, 0, CHUNK));
+    assert_int_equal(status.kept_device_bytes, 3 * CHUNK);
+    assert_int_equal(status.kept_moved_bytes, 0);
+    assert_int_equal(write_content(&contents[0]), 0);
+}
+
+// A stream never waits for another one, which may be waiting for the client.
+static void a_stream_does_not_wait_for_another(void **state)
+{
+    (void)state;
+    struct gn_content content = stored(1);
+    assert_int_equal(RUN(stream_create, .stream = OTHER_STREAM, .flags = CU_STREAM_NON_BLOCKING), 0);
+    assert_int_equal(write_content(&content), 0);
+    for (int i = 0; i < 2; i++) // not run yet: nothing makes streams go on
+        assert_int_equal(RUN(write_content, .stream = LEGACY, .address = address, .low = content.low, .high = content.high, .size_bytes = CHUNK), 0);
+    assert_int_equal(copied(), 2);
+    assert_int_equal(RUN(write_content, .stream = OTHER_STREAM, .address = address + CHUNK, .low = content.low, .high = content.high, .size_bytes = CHUNK), 0);
+    assert_int_equal(copied(), 2);
+    fake_progress();
+    assert_int_equal(RUN(write_content, .stream = OTHER_STREAM, .address = address + CHUNK, .low = content.low, .high = content.high, .size_bytes = CHUNK), 0);
+    assert_int_equal(copied(), 3);
+    assert_int_equal(status.kept_device_bytes, CHUNK);
+}
+
+static void with_its_context_it_is_gone(void **state)
+{
+    (void)state;
+    struct gn_content content = stored(1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write_content(&content), 0);
+    assert_int_equal(status.kept_device_bytes, CHUNK);
+    gn_kepts_context_gone(&w, w.scope->context);
+    assert_int_equal(status.kept_device_bytes, 0);
+    assert_int_equal(write_content(&content), 0);
+    assert_int_equal(status.kept_device_bytes, CHUNK);
+}
+
 // --- on disk
 
 static void write_file(const struct gn_content *content, size_t size)
@@ -436,10 +564,13 @@ static void cleaning_takes_the_oldest(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define KEEPS(name) cmocka_unit_test_setup_teardown(name, begin_keeping, end)
 #define DISK(name) cmocka_unit_test_setup_teardown(name, begin_on_disk, end)
     const struct CMUnitTest tests[] = {
         TEST(what_is_uploaded_is_known_at_once), TEST(a_wrong_digest_spoils_nothing), TEST(what_is_not_promised_ends_the_session),
         TEST(promises_are_bounded_and_forgotten), TEST(what_followed_is_promised_too), TEST(malformed_offers_end_the_session), TEST(without_a_store_nothing_is_known),
+        KEEPS(what_is_written_again_stays_there), TEST(switched_off_nothing_stays), KEEPS(what_does_not_fit_does_not_push_out_the_rest),
+        KEEPS(it_makes_way), KEEPS(a_stream_does_not_wait_for_another), KEEPS(with_its_context_it_is_gone),
         TEST(slots_stay_until_both_are_through), TEST(more_writes_by_name_than_slots), TEST(an_image_by_name),
         DISK(a_file_is_promised_when_it_is_right), DISK(names_of_files), DISK(cleaning_takes_the_oldest),
     };
