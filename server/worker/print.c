@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/worker/output.h"
@@ -31,11 +30,11 @@ int gn_print_open(void)
 
 void gn_print_forward(struct gn_worker *w)
 {
-    struct stat st;
     char text[PIECE_BYTES];
     if (__fpending(stdout))
         fflush(stdout);
-    if (fstat(STDOUT_FILENO, &st) || st.st_size == __atomic_load_n(&forwarded, __ATOMIC_RELAXED))
+    // Each write leaves the file's offset behind what it has appended. This is asked before every reply, and fstat takes nearly twice as long.
+    if (lseek(STDOUT_FILENO, 0, SEEK_CUR) == __atomic_load_n(&forwarded, __ATOMIC_RELAXED))
         return;
     pthread_mutex_lock(&lock);
     for (ssize_t n; (n = pread(STDOUT_FILENO, text, sizeof text, forwarded)) > 0;) {
