@@ -36,11 +36,11 @@ start_server() {
     "$@" >>"$log" 2>&1 </dev/null &
     server_pid=$!
     lib_pids+=("$server_pid")
-    for ((tries = seconds * 20; tries > 0; tries--)); do
+    for ((tries = seconds * 100; tries > 0; tries--)); do
         server_addr=$(sed -n 's/^.*genie-srv: listening on //p' "$log" | head -n 1)
         [ -n "$server_addr" ] && return 0
         kill -0 "$server_pid" 2>/dev/null || break
-        sleep 0.05
+        sleep 0.01
     done
     stop_server "$server_pid"
     return 1
@@ -50,9 +50,9 @@ start_server() {
 stop_server() {
     local pid=$1 tries
     kill -TERM "$pid" 2>/dev/null || return 0
-    for ((tries = 100; tries > 0; tries--)); do
+    for ((tries = 500; tries > 0; tries--)); do
         kill -0 "$pid" 2>/dev/null || break
-        sleep 0.05
+        sleep 0.01
     done
     kill -KILL "$pid" 2>/dev/null || : # it has gone already
     wait "$pid" 2>/dev/null || :
