@@ -61,7 +61,7 @@ struct device {
     CUdeviceptr memory;
 };
 
-static const char image[] = ".version 6.4\n.target sm_50\n.address_size 64\n"
+static const char image[] = ".version 6.4\n.target sm_75\n.address_size 64\n"
                             ".visible .entry eight(.param .u64 a, .param .u64 b, .param .u32 c, .param .u32 d, .param .u32 e, .param .u32 f,"
                             " .param .f32 g, .param .f32 h) { ret; }\n";
 
