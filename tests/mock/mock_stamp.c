@@ -39,7 +39,8 @@ int mock_stamps_open(const char *path)
         r = -errno;
     if (!r)
         mock_stamps = at;
-    close(fd); // and the lock with it
+    flock(fd, LOCK_UN); // the mapping keeps the open file, and would keep the lock, when the descriptor is closed
+    close(fd);
     return r;
 }
 
