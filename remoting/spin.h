@@ -20,7 +20,7 @@ enum {
     GN_SPIN_NS_MAX = 1000000,
     GN_SPIN_FAILURES = 3,
     GN_SPIN_RETRY = 64,
-    GN_SPIN_REST_MAX = 1 << 16,
+    GN_SPIN_REST_MAX = 4096, // beside a neighbour that never rests a look costs three milliseconds, that many sleeps a quarter of a second
     GN_SPIN_LONE_HITS = 64, // looks that found something before the core was lost: that was somebody who passed by
     GN_SPIN_LOST_NS = 500000, // so long between two looks: a neighbour had the core. The peer, on the same core, needs it for less
 };

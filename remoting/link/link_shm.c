@@ -41,6 +41,7 @@ enum {
     NAP_NS = 20 * 1000 * 1000,
     LOOK_NS = 200,            // a server looks so often only: each look takes cache lines from the client that writes them. And while commands
     LOOK_DOUBLINGS_MAX = 4,   // come that want no answer, each time half as often, down to this: a launch then costs half as much
+    GATHER_BYTES = 4096,      // less than this is left to grow until it is time for the next look
 };
 
 enum sleep_word { AWAKE, ASLEEP_ON_WORD, ASLEEP_IN_SOCKET };
@@ -73,6 +74,7 @@ struct shm {
     struct half in, out;
     uint64_t said;          // position that this end had sent up to when it last received
     unsigned unanswered;    // receives since it last sent something, up to LOOK_DOUBLINGS_MAX
+    uint64_t took_ns;       // when it last received, where unanswered counts
     struct gn_spin spin;    // of the receiver
     bool is_server;
     bool fences;            // of the server: passes the client's fences. Of the client: the server does
@@ -247,20 +249,40 @@ static bool doze(struct shm *l, bool deep)
     return gone;
 }
 
+// A little is there already, since the client posts as fast as this end takes it: then it would go on like that, a few commands at a time, and the
+// client pay for each with its cache lines.
+static void gather(struct shm *l)
+{
+    uint64_t now = now_ns(), last = now, until = l->took_ns + (LOOK_NS << l->unanswered);
+    if (!l->unanswered || !gn_spin_pays(&l->spin))
+        return;
+    for (; now < until && now - last <= GN_SPIN_LOST_NS; now = now_ns()) {
+        last = now;
+        sched_yield();
+    }
+    if (now - last > GN_SPIN_LOST_NS)
+        gn_spin_judge(&l->spin, GN_LOOK_LOST);
+    l->in.peer = l->in.position; // look anew
+}
+
 // Another thread may be sending: whatever it has said by now counts.
 static void count_unanswered(struct shm *l)
 {
     uint64_t said = atomic_load_explicit(&l->out.shared->head, memory_order_relaxed);
     l->unanswered = said != l->said ? 0 : l->unanswered + (l->unanswered < LOOK_DOUBLINGS_MAX);
     l->said = said;
+    l->took_ns = l->unanswered ? now_ns() : 0;
 }
 
 static ssize_t shm_recv(struct gn_link *link, const struct iovec *pieces, int count, int wait)
 {
     struct shm *l = self(link);
     bool gone = false, slept = false;
+    int64_t there = readable(l);
+    if (l->is_server && there > 0 && there < GATHER_BYTES)
+        gather(l);
     for (;;) {
-        int64_t there = readable(l);
+        there = readable(l);
         if (there < 0 || atomic_load_explicit(&l->broken, memory_order_relaxed))
             return break_off(l);
         if (there) {
