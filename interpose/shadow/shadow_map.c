@@ -144,7 +144,7 @@ bool shadow_map_look(uint64_t start, uint64_t end, struct span *found)
 
 // Looking takes two system calls, for the signals, and a program copies the same ranges at every step: answers hold until the tables change.
 // Under `ops`.
-enum { ANSWERS = 128 };
+enum { ANSWERS = 128, ANSWER_PLACES = 4 };
 static struct answer {
     uint64_t start, end, changes; // 0, 0: none
     bool found;
@@ -152,10 +152,25 @@ static struct answer {
 } answers[ANSWERS];
 static uint64_t none_orphaned_at; // the tables' changes when there was no orphan, plus one
 
+// The answer to this question, or the place for it: one that is out of date, if there is such a one.
+static struct answer *answer_to(uint64_t start, uint64_t end, uint64_t now)
+{
+    uint64_t mixed = (start / GN_PAGE_BYTES * 31 + end / GN_PAGE_BYTES) * 0x9e3779b97f4a7c15u; // ranges often begin at multiples of large powers of two
+    struct answer *place = NULL;
+    for (unsigned i = 0; i < ANSWER_PLACES; i++) {
+        struct answer *a = &answers[((mixed >> 48) + i) % ANSWERS];
+        if (a->start == start && a->end == end)
+            return a;
+        if (!place || (a->changes != now && place->changes == now))
+            place = a;
+    }
+    return place;
+}
+
 bool shadow_map_find(uint64_t start, uint64_t end, struct span *found)
 {
     uint64_t now = atomic_load(&changes); // before looking: a change meanwhile makes the answer an old one
-    struct answer *a = &answers[(start / GN_PAGE_BYTES * 7 + end / GN_PAGE_BYTES) % ANSWERS];
+    struct answer *a = answer_to(start, end, now);
     if (a->start != start || a->end != end || a->changes != now) {
         *a = (struct answer){.start = start, .end = end, .changes = now};
         a->found = shadow_map_look(start, end, &a->span);

@@ -271,10 +271,20 @@ static struct gn_kept **victims(struct gn_kepts *ks, CUdevice device, unsigned *
     return list;
 }
 
+// The program wants memory that kept copies have. A host function that is under way ends soon, as a rule; one that waits for this very allocation
+// does not, and then there is no memory.
+static bool await_may_free(struct gn_worker *w)
+{
+    enum { WAIT_MS_MAX = 100 };
+    for (int i = 0; i < WAIT_MS_MAX && !kept_may_free(w) && !w->waits_for_values; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return kept_may_free(w);
+}
+
 bool gn_kepts_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes)
 {
     struct gn_kepts *ks = w->kepts;
-    if (!ks || !gn_kepts_device_bytes(w, device))
+    if (!ks || !gn_kepts_device_bytes(w, device) || !await_may_free(w))
         return false;
     CUcontext before = gn_context_in_use();
     uint64_t freed = kept_reap(w);

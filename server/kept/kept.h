@@ -35,7 +35,8 @@ void gn_kepts_context_leaves(struct gn_worker *w, CUcontext context);
 void gn_kepts_context_gone(struct gn_worker *w, CUcontext context);
 
 // Memory of the device is short: copies there move to host memory, those not used for longest first, until `size_bytes` have become free or
-// none is left. True: some did, try again. The current context stays. While streams wait for the client, copies that they use stay.
+// none is left. True: some did, try again. The current context stays. While streams wait for the client,
+// or may, everything stays where it is: freeing would wait for them.
 bool gn_kepts_make_room(struct gn_worker *w, CUdevice device, uint64_t size_bytes);
 uint64_t gn_kepts_device_bytes(const struct gn_worker *w, CUdevice device); // charged for copies there: free, as the program sees it
 

@@ -83,7 +83,10 @@ struct kept_storage *kept_storage_new(struct gn_worker *w, const struct gn_kept 
 struct kept_storage *kept_storage_on_host(struct gn_worker *w, const struct gn_kept *k);
 struct kept_storage *kept_storage_on_device(struct gn_worker *w, const struct gn_kept *k); // within the part of the device
 void kept_storage_retire(struct gn_worker *w, struct kept_storage *s);
-void kept_storage_free(struct gn_worker *w, struct kept_storage *s); // no stream and no thread uses it
+// Freeing waits for all that the context has to do. Where that may wait for the client, which may wait for the next command, nothing is freed:
+// what is retired stays so until later.
+bool kept_may_free(const struct gn_worker *w);
+void kept_storage_free(struct gn_worker *w, struct kept_storage *s); // no stream and no thread uses it, and it may be freed
 uint64_t kept_reap(struct gn_worker *w);                              // frees what is retired and not used any more: the device bytes
 bool kept_use_passed(struct gn_worker *w, struct kept_use *use);      // or it has never been
 bool kept_storage_idle(struct gn_worker *w, struct kept_storage *s);

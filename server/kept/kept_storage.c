@@ -7,6 +7,7 @@
 #include "server/kept/kept_parts.h"
 #include "server/kept/resident.h"
 #include "server/log.h"
+#include "server/worker/gate.h"
 #include "server/worker/pool.h"
 
 enum {
@@ -195,6 +196,11 @@ static void destroy_event(struct gn_worker *w, struct kept_use *use)
     use->event = NULL;
 }
 
+bool kept_may_free(const struct gn_worker *w)
+{
+    return w->kepts->closing || !((w->gates && gn_gates_busy(w)) || w->waits_for_values);
+}
+
 void kept_storage_free(struct gn_worker *w, struct kept_storage *s)
 {
     struct gn_kepts *ks = w->kepts;
@@ -236,7 +242,7 @@ uint64_t kept_reap(struct gn_worker *w)
         pthread_mutex_lock(&ks->lock);
         bool fetching = s->fetching;
         pthread_mutex_unlock(&ks->lock);
-        bool known = s->lost || ks->closing || gn_use_context(w, s->context) == CUDA_SUCCESS;
+        bool known = s->lost || ks->closing || (kept_may_free(w) && gn_use_context(w, s->context) == CUDA_SUCCESS);
         if (fetching || !known || (!s->lost && !ks->closing && !kept_storage_idle(w, s))) {
             at = &s->next;
             continue;

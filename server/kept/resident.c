@@ -140,7 +140,7 @@ uint64_t gn_resident_give(struct gn_worker *w, CUdevice device, uint64_t size_by
     struct gn_kepts *ks = w->kepts;
     CUcontext before = gn_context_in_use();
     uint64_t freed = 0;
-    for (struct gn_resident *r = ks->residents.oldest, *newer; r && freed < size_bytes; r = newer) {
+    for (struct gn_resident *r = kept_may_free(w) ? ks->residents.oldest : NULL, *newer; r && freed < size_bytes; r = newer) {
         newer = r->newer;
         struct kept_storage *s = r->storage;
         if (s->device_number != device || gn_use_context(w, s->context) || !(now ? kept_storage_settle(w, s) : kept_storage_idle(w, s)))

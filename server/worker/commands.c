@@ -258,6 +258,9 @@ static bool gives_work(uint16_t op)
     return op != GN_OP_scope && (op < GN_OP_memory_alloc || op > GN_OP_memory_info);
 }
 
+// Streams may wait for what the program does next, and no gate tells when they go on.
+static bool waits_for_values(uint16_t op) { return op == GN_OP_cuStreamWaitValue32_v2 || op == GN_OP_cuStreamWaitValue64_v2; }
+
 static int run(struct gn_commands *l, struct frame *f)
 {
     struct gn_worker *w = l->worker;
@@ -278,6 +281,7 @@ static int run(struct gn_commands *l, struct frame *f)
         gn_commands_aside(w);
     }
     w->work += gives_work(f->head.op);
+    w->waits_for_values |= waits_for_values(f->head.op);
     if (f->head.op != GN_OP_write && gn_staging_unsettled(w->staging)) // what comes may take long, or end the stream
         gn_staging_settle(w->staging);
     if (f->head.op != GN_OP_scope)

@@ -58,6 +58,7 @@ struct gn_worker {
     struct gn_memory_list *memory;  // server/run/run_memory.c: the session's allocations
     struct gn_pools *pools;         // server/worker/pool.h: ranges that the client allocates from
     struct gn_kepts *kepts;         // server/kept/kept.h: bytes kept for the client
+    bool waits_for_values;          // of the thread that runs commands: the program has made a stream wait for a word of memory
     struct gn_contents *contents;   // server/store/contents.h, or NULL: there is no content store
     struct gn_images *images;       // server/run/run_image.c: images being uploaded
     struct gn_run_state *run;       // server/worker/handles.c: results on their way to a reply, parameter layouts

@@ -450,6 +450,14 @@ static void it_makes_way(void **state)
     assert_int_equal(gn_run_kept_open(&w, &request, &(struct gn_args_kept_open){.kept = 1ull << 32 | (uint64_t)GN_KIND_KEPT << 24 | 5, .size_bytes = 2 * CHUNK}, &o), 0);
     assert_int_equal(o.place, GN_KEPT_ON_DEVICE);
     assert_int_equal(status.kept_device_bytes, 4 * CHUNK);
+    // Freeing waits for the device: not while that waits for the client, or may.
+    atomic_fetch_add(&w.busy_gates, 1);
+    assert_false(gn_kepts_make_room(&w, 0, CHUNK));
+    atomic_fetch_sub(&w.busy_gates, 1);
+    w.waits_for_values = true;
+    assert_false(gn_kepts_make_room(&w, 0, CHUNK));
+    w.waits_for_values = false;
+    assert_int_equal(status.kept_device_bytes, 4 * CHUNK);
     assert_true(gn_kepts_make_room(&w, 0, CHUNK));
     assert_int_equal(status.kept_device_bytes, 3 * CHUNK);
     assert_int_equal(status.kept_moved_bytes, 0);
