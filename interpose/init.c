@@ -30,7 +30,11 @@ enum {
     RETRY_S = 2
 }; // a program that asks again and again for a server that does not answer is not kept waiting each time
 
-static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER; // cuInit, until it has succeeded
+// Of cuInit, until it has succeeded. A fork waits for it, so it may be taken only when the fork handlers are there. Recursive: a local driver may
+// fork within its own cuInit, to have its kernel module loaded.
+static pthread_mutex_t init_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static int fork_error; // of pthread_atfork
 static _Atomic int told_version;
 
 // --- versions
@@ -100,6 +104,7 @@ static bool is_child;
 // Around the fork no descriptor of the session's threads comes or goes.
 static void forking(void)
 {
+    pthread_mutex_lock(&init_lock);
     gn_shadow_prepare_fork(); // which may have to open its connection again
     gn_fork_hold();
 }
@@ -108,6 +113,7 @@ static void forked_parent(void)
 {
     gn_fork_let();
     gn_shadow_forked(false);
+    pthread_mutex_unlock(&init_lock);
 }
 
 static void forked(void)
@@ -115,7 +121,7 @@ static void forked(void)
     gn_fork_let();
     int mode = atomic_load(&gn_shim.mode);
     is_child = true;
-    pthread_mutex_init(&init_lock, NULL);
+    init_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP; // its owner is a thread of the parent
     gn_shadow_forked(true); // in every mode: its lock is held
     gn_trace_forked(mode == GN_MODE_LOCAL);
     if (mode != GN_MODE_REMOTE && mode != GN_MODE_OVER)
@@ -130,6 +136,8 @@ static void forked(void)
     gn_host_functions_forked();
     gn_hints_forked();
 }
+
+static void register_fork(void) { fork_error = pthread_atfork(forking, forked_parent, forked); }
 
 // --- cuInit
 
@@ -152,7 +160,7 @@ static void start_reports(void)
         atomic_fetch_or(&gn_watching, GN_WATCH_TIME);
 }
 
-// With the lock, and once: options, reports, fork handler.
+// With the lock, and once: options, reports.
 static CUresult prepare(void)
 {
     static bool prepared;
@@ -164,8 +172,6 @@ static CUresult prepare(void)
         return CUDA_ERROR_NO_DEVICE;
     }
     start_reports();
-    if (pthread_atfork(forking, forked_parent, forked))
-        return CUDA_ERROR_OUT_OF_MEMORY;
     prepared = true;
     return CUDA_SUCCESS;
 }
@@ -233,6 +239,9 @@ CUresult gn_cuInit(struct gn_call *c, unsigned int flags)
     CUresult r = CUDA_SUCCESS;
     int mode = atomic_load_explicit(&gn_shim.mode, memory_order_acquire);
     if (mode == GN_MODE_COLD) {
+        pthread_once(&fork_once, register_fork);
+        if (fork_error)
+            return CUDA_ERROR_OUT_OF_MEMORY;
         pthread_mutex_lock(&init_lock);
         if (atomic_load_explicit(&gn_shim.mode, memory_order_relaxed) == GN_MODE_COLD)
             r = start();

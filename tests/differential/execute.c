@@ -380,7 +380,16 @@ static void *thread_main(void *at)
 
 // --- before and after
 
-static void prepare(struct run *r)
+// What a lost context kept of host memory is lost with it (--may-lose), for the programs that come after in this process too.
+static bool was_lost(const struct outcome *o, unsigned count)
+{
+    bool lost = false;
+    for (unsigned i = 0; i < count; i++)
+        lost |= o->records[i].done && o->records[i].code >= CUDA_ERROR_ILLEGAL_ADDRESS && o->records[i].code <= CUDA_ERROR_LAUNCH_FAILED;
+    return lost;
+}
+
+static void prepare(struct run *r, bool anew)
 {
     const struct program *p = r->p;
     for (unsigned i = 0; i < p->count; i++) {
@@ -391,9 +400,11 @@ static void prepare(struct run *r)
     for (unsigned i = PAGEABLE_FIRST; i < HOSTS; i++) {
         if (!pageable[i])
             pageable[i] = mmap(NULL, pageable_bytes(i), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        else if (anew)
+            pageable[i] = mmap(pageable[i], pageable_bytes(i), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
         if (pageable[i] == MAP_FAILED)
             abort();
-        if (touched[i])
+        if (touched[i] && !anew)
             memset(pageable[i], 0, touched[i]);
         touched[i] = 0;
         r->hosts[i] = pageable[i];
@@ -427,13 +438,14 @@ static void clean(struct run *r)
 void program_run(const struct driver *d, const struct program *p, struct outcome *o)
 {
     static struct run run; // host functions may be late only for a program that the model refuses
+    static bool lost;
     struct thread threads[THREADS];
     memset(&run, 0, sizeof run);
     memset(o, 0, sizeof *o);
     run.driver = d;
     run.p = p;
     run.outcome = o;
-    prepare(&run);
+    prepare(&run, lost);
     for (unsigned i = 1; i < THREADS && run.several; i++) {
         threads[i] = (struct thread){.run = &run, .number = i};
         if (pthread_create(&threads[i].id, NULL, thread_main, &threads[i]))
@@ -443,6 +455,7 @@ void program_run(const struct driver *d, const struct program *p, struct outcome
     for (unsigned i = 1; i < THREADS && run.several; i++)
         pthread_join(threads[i].id, NULL);
     clean(&run);
+    lost = was_lost(o, p->count);
 }
 
 int driver_open(struct driver *d, const char *path, char *why, size_t why_bytes)

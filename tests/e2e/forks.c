@@ -3,6 +3,7 @@
 // no connection, its end leaves the parent's alone; a process that forks before it initialises has it in the
 // child; a program that is executed inherits no descriptor.
 #include <dirent.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +174,40 @@ static void keep_busy(unsigned number)
     CU(cuMemFree(mine));
 }
 
+static void *initialise(void *unused)
+{
+    (void)unused;
+    return (void *)(intptr_t)cuInit(0);
+}
+
+// Forks while another thread is inside cuInit: whatever the child finds, it finds it at once. In a process of its own, before this one has begun.
+static void during_init(void)
+{
+    enum { FORKS = 20 };
+    pid_t process = fork();
+    if (!process) {
+        pthread_t thread;
+        int bad = pthread_create(&thread, NULL, initialise, NULL);
+        for (int i = 0; i < FORKS && !bad; i++) {
+            int status, count;
+            pid_t child = fork();
+            if (!child) {
+                alarm(20);
+                cuInit(0);
+                cuDeviceGetCount(&count);
+                _exit(0);
+            }
+            bad |= child < 0 || waitpid(child, &status, 0) != child || status;
+        }
+        void *result = NULL;
+        bad |= pthread_join(thread, &result) || result;
+        _exit(bad);
+    }
+    int status;
+    EXPECT(process > 0 && waitpid(process, &status, 0) == process && !status);
+    printf("forks during cuInit: done\n");
+}
+
 static void execute(const char *program)
 {
     printf("-- exec\n");
@@ -196,6 +231,10 @@ int main(int argc, char **argv)
         return list_descriptors();
     close_range(3, ~0u, 0); // what this program was given is not its own
     before_init();
+    if (FORKS_WHILE_BUSY)
+        during_init();
+    else
+        printf("forks during cuInit: done\n");
     open_all();
     compute(2);
     after_init(true);
