@@ -194,6 +194,8 @@ static void count(_Atomic uint64_t *counter, unsigned more) // one thread at a t
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
+uint64_t gn_link_shm_pause_ns(struct gn_link *link) { return self(link)->is_server ? LOOK_NS << self(link)->unanswered : 0; }
+
 // Looks for bytes for a while. Whether there are some (or nonsense). Each time round it gives way: the peer may be on this very core, where both
 // then take turns without a call of the futex, until the kernel sees two that want to run and moves one.
 static bool spin(struct shm *l)
@@ -201,7 +203,7 @@ static bool spin(struct shm *l)
     l->spin.limit_ns = l->link.look_ns;
     if (!gn_spin_pays(&l->spin))
         return false;
-    uint64_t between = l->is_server ? LOOK_NS << l->unanswered : 0;
+    uint64_t between = gn_link_shm_pause_ns(&l->link);
     uint64_t begin = now_ns(), look = begin + between, now = begin, last, until = begin + gn_spin_look_ns(&l->spin);
     bool lost = false;
     int64_t there = 0;

@@ -28,6 +28,9 @@ int gn_shm_create(uint64_t ring_bytes);
 // closed at once. -EBADF: that descriptor is not such memory of that size, sealed.
 int gn_link_shm_new(struct gn_link **link, int socket, int memory, uint64_t ring_bytes, bool is_server);
 
+// How long this end leaves between two looks for bytes, as things are: a server looks seldom, and more seldom at a client that only posts.
+uint64_t gn_link_shm_pause_ns(struct gn_link *link);
+
 // Whether the two ends of this socket may share memory at all: it is a Unix socket.
 bool gn_shm_possible(int socket);
 
