@@ -85,13 +85,13 @@ static CUresult copy_within(struct gn_worker *w, const struct kept_storage *to, 
 {
     if (!size_bytes)
         return CUDA_SUCCESS;
-    uint8_t *to_host = (uint8_t *)to->host + offset_bytes, *from_host = (uint8_t *)from->host + offset_bytes;
+    CUdeviceptr to_host = (uintptr_t)to->host + offset_bytes, from_host = (uintptr_t)from->host + offset_bytes; // each has one of the two
     CUdeviceptr to_device = to->device + offset_bytes, from_device = from->device + offset_bytes;
     if (to->device)
         return from->device ? GN_DRIVER(w, cuMemcpyDtoDAsync_v2, to_device, from_device, size_bytes, stream)
-                            : GN_DRIVER(w, cuMemcpyHtoDAsync_v2, to_device, from_host, size_bytes, stream);
-    return from->device ? GN_DRIVER(w, cuMemcpyDtoHAsync_v2, to_host, from_device, size_bytes, stream)
-                        : GN_DRIVER(w, cuMemcpyAsync, (CUdeviceptr)(uintptr_t)to_host, (CUdeviceptr)(uintptr_t)from_host, size_bytes, stream);
+                            : GN_DRIVER(w, cuMemcpyHtoDAsync_v2, to_device, (const void *)(uintptr_t)from_host, size_bytes, stream);
+    return from->device ? GN_DRIVER(w, cuMemcpyDtoHAsync_v2, (void *)(uintptr_t)to_host, from_device, size_bytes, stream)
+                        : GN_DRIVER(w, cuMemcpyAsync, to_host, from_host, size_bytes, stream);
 }
 
 // Fresh storage takes over what the fill leaves out.

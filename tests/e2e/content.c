@@ -126,17 +126,17 @@ int main(int argc, char **argv)
     context = e2e_open(0);
     uint8_t *bytes = malloc(LARGE), *pinned;
     CU(cuMemHostAlloc((void **)&pinned, LARGE, 0));
-    if (argc > 1 && !strcmp(argv[1], "swapped")) {
+    bool only_swapped = argc > 1 && !strcmp(argv[1], "swapped"), only_whole = argc > 1 && !strcmp(argv[1], "whole");
+    if (only_swapped)
         swapped(argc > 2);
-        return e2e_finish();
+    else
+        whole(bytes, "pageable");
+    if (!only_swapped && !only_whole) {
+        whole(pinned, "pinned");
+        in_parts(pinned);
+        reused();
+        e2e_threads(THREADS, one_thread);
     }
-    whole(bytes, "pageable");
-    if (argc > 1 && !strcmp(argv[1], "whole"))
-        return e2e_finish();
-    whole(pinned, "pinned");
-    in_parts(pinned);
-    reused();
-    e2e_threads(THREADS, one_thread);
     CU(cuMemFreeHost(pinned));
     free(bytes);
     return e2e_finish();
