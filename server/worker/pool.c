@@ -25,6 +25,7 @@ enum {
 #define RANGE_BYTES_MAX ((uint64_t)1 << 42) // 4 TiB: the table of granules takes 16 MiB then
 // Where ranges are asked for: far from heap, stack and libraries, whose addresses begin with 0x5 and 0x7, and from what sanitizers use.
 #define RANGE_HINT ((uint64_t)0x300000000000)
+#define RANGE_HINT_AGAIN ((uint64_t)0x180000000000) // where the client has something there; what the driver would choose lies among its libraries
 
 struct pool {
     CUdevice device;
@@ -282,7 +283,7 @@ static uint64_t range_bytes(uint64_t memory_bytes)
     return bytes;
 }
 
-// Anew where the client could not use the first: elsewhere, as the driver chooses.
+// Anew where the client could not use the first: elsewhere.
 static CUresult reserve(struct gn_worker *w, struct pool *p, uint64_t memory_bytes)
 {
     CUdeviceptr at = 0;
@@ -291,7 +292,7 @@ static CUresult reserve(struct gn_worker *w, struct pool *p, uint64_t memory_byt
         GN_DRIVER(w, cuMemAddressFree, p->start, p->size_bytes);
         p->there = false;
     }
-    uint64_t hint = p->attempts++ ? 0 : RANGE_HINT + (uint64_t)p->device * RANGE_BYTES_MAX;
+    uint64_t hint = (p->attempts++ ? RANGE_HINT_AGAIN : RANGE_HINT) + (uint64_t)p->device * RANGE_BYTES_MAX;
     CUresult r = GN_DRIVER(w, cuMemAddressReserve, &at, size, GRANULE_BYTES, hint, 0);
     if (r)
         return r;
