@@ -35,6 +35,7 @@ void gn_spin_init(struct gn_spin *spin, uint32_t limit_ns)
     cpu_set_t cores;
     bool alone = sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) < 2;
     spin->limit_ns = alone ? 0 : limit_ns < GN_SPIN_NS_MAX ? limit_ns : GN_SPIN_NS_MAX;
+    spin->rest_ns = GN_SPIN_REST_NS;
 }
 
 static uint32_t rest_of(const struct gn_spin *spin) { return spin->rest > GN_SPIN_RETRY ? spin->rest : GN_SPIN_RETRY; }
@@ -66,12 +67,16 @@ void gn_spin_judge(struct gn_spin *spin, enum gn_look look)
     } else if (spin->failures < GN_SPIN_FAILURES) {
         spin->failures++;
     }
+    if (spin->failures == GN_SPIN_FAILURES)
+        spin->given_up_ns = now_ns();
 }
 
 // A sleep that was short was perhaps only so long because of the wake-ups: then looking is tried again sooner.
 void gn_spin_slept(struct gn_spin *spin, uint64_t slept_ns)
 {
     spin->skipped += slept_ns < SHORT_NS && rest_of(spin) == GN_SPIN_RETRY ? SHORT_COUNTS : 1;
+    if (spin->rest_ns && spin->skipped < rest_of(spin) && now_ns() - spin->given_up_ns >= spin->rest_ns)
+        spin->skipped = rest_of(spin);
 }
 
 static ssize_t sleep_for(struct gn_spin *spin, struct gn_link *link, const struct iovec *pieces, int count_of_pieces)

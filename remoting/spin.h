@@ -21,12 +21,16 @@ enum {
     GN_SPIN_FAILURES = 3,
     GN_SPIN_RETRY = 64,
     GN_SPIN_REST_MAX = 4096, // beside a neighbour that never rests a look costs three milliseconds, that many sleeps a quarter of a second
+    GN_SPIN_REST_NS = 100000000, // nor for longer than this: a program that goes on to something else finds that looking pays again. Beside such a
+                                 // neighbour that is three in a hundred
     GN_SPIN_LONE_HITS = 64, // looks that found something before the core was lost: that was somebody who passed by
     GN_SPIN_LOST_NS = 500000, // so long between two looks: a neighbour had the core. The peer, on the same core, needs it for less
 };
 
 struct gn_spin { // of one direction of one link; used by the thread that receives
     uint32_t limit_ns; // 0: sleeps at once
+    uint32_t rest_ns;  // looking that was given up is tried again after so long; 0: after so many receives only
+    uint64_t given_up_ns; // when
     uint32_t failures, skipped;
     uint32_t rest; // once given up: so many receives without looking; 0: GN_SPIN_RETRY
     uint32_t hits_since; // the core was last lost

@@ -201,6 +201,7 @@ uint64_t gn_link_shm_pause_ns(struct gn_link *link) { return self(link)->is_serv
 static bool spin(struct shm *l)
 {
     l->spin.limit_ns = l->link.look_ns;
+    l->spin.rest_ns = GN_SPIN_REST_NS;
     if (!gn_spin_pays(&l->spin))
         return false;
     uint64_t between = gn_link_shm_pause_ns(&l->link);

@@ -195,6 +195,20 @@ static void a_lone_loss_ends_looking_for_short(void **state)
     assert_int_equal(rest(&spin, 1), 4 * GN_SPIN_RETRY);
 }
 
+// Whatever was the reason: after some time it may be another matter.
+static void time_brings_looking_back(void **state)
+{
+    (void)state;
+    struct gn_spin spin = {.limit_ns = 1000, .rest_ns = 1};
+    for (int i = 0; i < 8; i++)
+        gn_spin_judge(&spin, GN_LOOK_LOST);
+    assert_false(gn_spin_pays(&spin));
+    assert_in_range(rest(&spin, UINT64_MAX), 1, 2);
+    spin.rest_ns = UINT32_MAX;
+    gn_spin_judge(&spin, GN_LOOK_LOST);
+    assert_in_range(rest(&spin, UINT64_MAX), 3, GN_SPIN_REST_MAX);
+}
+
 static void the_limit_is_bounded(void **state)
 {
     (void)state;
@@ -210,7 +224,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_is_taken_at_once), cmocka_unit_test(a_first_look_in_vain_is_left_out),  cmocka_unit_test(what_comes_soon_needs_no_sleep),
         cmocka_unit_test(an_end_and_an_error_are_handed_through), cmocka_unit_test(switched_off_it_sleeps_at_once),
-        cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking), cmocka_unit_test(a_lone_loss_ends_looking_for_short),         cmocka_unit_test(the_limit_is_bounded),
+        cmocka_unit_test(vain_looks_are_given_up), cmocka_unit_test(without_looking_it_sleeps),          cmocka_unit_test(a_lost_core_ends_looking), cmocka_unit_test(a_lone_loss_ends_looking_for_short),         cmocka_unit_test(time_brings_looking_back), cmocka_unit_test(the_limit_is_bounded),
     };
     return cmocka_run_group_tests_name("spin", tests, NULL, NULL);
 }
