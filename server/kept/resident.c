@@ -98,15 +98,16 @@ CUresult gn_resident_write(struct gn_worker *w, struct gn_resident *r, const str
     return CUDA_SUCCESS;
 }
 
-// Memory for one more. What is used longest ago makes room where the part of the device is full.
+// Memory for one more. Where the part of the device is full, that of what was used longest ago: it is taken over as it is, nearly all chunks being
+// of one size, because freeing would wait for all that the context has to do.
 static struct kept_storage *memory_for(struct gn_worker *w, uint64_t size_bytes)
 {
     const struct kept_residents *all = &w->kepts->residents;
     struct gn_kept k = {.size_bytes = size_bytes, .context = w->scope->context, .device = w->scope->device};
     struct kept_storage *s = all->count < RESIDENTS_MAX ? kept_storage_on_device(w, &k) : NULL;
-    bool old = all->oldest && all->clock - all->oldest->used_at > ROUNDS_MIN * (uint64_t)all->count;
-    if (!s && old && gn_resident_give(w, k.device, size_bytes, false))
-        s = kept_storage_on_device(w, &k);
+    for (struct gn_resident *r = s ? NULL : all->oldest; r && all->clock - r->used_at > ROUNDS_MIN * (uint64_t)all->count; r = r->newer)
+        if (r->context_id == w->scope->id && r->storage->size_bytes == size_bytes && kept_storage_idle(w, r->storage))
+            return forget(w->kepts, r);
     return s;
 }
 

@@ -57,6 +57,11 @@ static CUresult translate(struct gn_worker *w, struct gn_request *q, const void 
     return CUDA_SUCCESS;
 }
 
+// Of the two commands that describe a launch, whose structures name these alike.
+#define CONFIG_OF(a)                                                                                                              \
+    ((CUlaunchConfig){.gridDimX = (a)->grid_x, .gridDimY = (a)->grid_y, .gridDimZ = (a)->grid_z, .blockDimX = (a)->block_x,       \
+                      .blockDimY = (a)->block_y, .blockDimZ = (a)->block_z, .sharedMemBytes = (a)->shared_bytes})
+
 CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct gn_args_launch *a,
                        struct gn_out_launch *o)
 {
@@ -80,17 +85,9 @@ CUresult gn_run_launch(struct gn_worker *w, struct gn_request *q, const struct g
         return r;
     }
     CUlaunchAttribute list[GN_LAUNCH_ATTRIBUTES_MAX];
-    CUlaunchConfig config = {
-        .gridDimX = a->grid_x,
-        .gridDimY = a->grid_y,
-        .gridDimZ = a->grid_z,
-        .blockDimX = a->block_x,
-        .blockDimY = a->block_y,
-        .blockDimZ = a->block_z,
-        .sharedMemBytes = a->shared_bytes,
-        .hStream = stream,
-        .attrs = list,
-    };
+    CUlaunchConfig config = CONFIG_OF(a);
+    config.hStream = stream;
+    config.attrs = list;
     r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);
     if (!r)
         GN_WITH_ROOM(w, w->scope ? w->scope->device : CU_DEVICE_INVALID, r, GN_DRIVER(w, cuLaunchKernelEx, &config, function, NULL, given));
@@ -105,16 +102,8 @@ CUresult gn_run_occupancy_clusters(struct gn_worker *w, struct gn_request *q,
     if (!gn_find_function(w, q, a->function, &function))
         return CUDA_ERROR_INVALID_HANDLE;
     CUlaunchAttribute list[GN_LAUNCH_ATTRIBUTES_MAX];
-    CUlaunchConfig config = {
-        .gridDimX = a->grid_x,
-        .gridDimY = a->grid_y,
-        .gridDimZ = a->grid_z,
-        .blockDimX = a->block_x,
-        .blockDimY = a->block_y,
-        .blockDimZ = a->block_z,
-        .sharedMemBytes = a->shared_bytes,
-        .attrs = list,
-    };
+    CUlaunchConfig config = CONFIG_OF(a);
+    config.attrs = list;
     int value = 0;
     CUresult r = translate(w, q, a->attributes, a->attributes_bytes, list, &config.numAttrs);
     if (r == CUDA_SUCCESS)

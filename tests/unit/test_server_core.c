@@ -395,53 +395,55 @@ static void a_starved_client_is_told(void **state)
     }
 }
 
+// A large write that holds its slot until the host function in front of it ends, which has begun on return.
+static void write_behind_a_host_function(uint64_t token)
+{
+    static const uint8_t payload[CHUNK];
+    SEND(host_function, .stream = STREAM, .token = token);
+    send_command(GN_OP_write,
+                 &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
+                 GN_COMMAND_PAYLOAD);
+    send_bytes(payload, CHUNK);
+    SEND(memory_alloc, .size_bytes = 1);
+    for (unsigned seen = 0; seen != 3;) {
+        struct gn_message m = receive();
+        seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_REPLY ? 2 : 0;
+    }
+}
+
+// Until so many slots are told to be free. It has been told of `known` bytes: something new that is not what it waits for has it ask again.
+static void await_slots(uint32_t freed, uint64_t known)
+{
+    for (struct gn_message m = receive(); m.freed_large != freed; m = receive()) {
+        if (m.acked_bytes != known)
+            send_control(GN_CONTROL_STARVED, 0, false);
+        known = m.acked_bytes;
+    }
+}
+
 // It waits for a slot and knows all else already: a message that says nothing new does not help it.
 static void a_client_that_starves_for_a_slot_is_told(void **state)
 {
-    static const uint8_t payload[CHUNK];
     (void)state;
     for (uint32_t round = 1; round <= 20; round++) {
-        SEND(host_function, .stream = STREAM, .token = round);
-        send_command(GN_OP_write,
-                     &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
-                     GN_COMMAND_PAYLOAD);
-        send_bytes(payload, CHUNK);
-        SEND(memory_alloc, .size_bytes = 1);
-        for (unsigned seen = 0; seen != 3;) {
-            struct gn_message m = receive();
-            seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_REPLY ? 2 : 0;
-        }
+        write_behind_a_host_function(round);
         SEND(memory_alloc, .size_bytes = 1); // its reply tells of all that came before
         uint64_t known = receive_kind(GN_MESSAGE_REPLY).acked_bytes;
         send_control(GN_CONTROL_STARVED, 0, false);
         struct timespec moment = {.tv_nsec = 1000000};
         nanosleep(&moment, NULL);
         send_control(GN_CONTROL_HOST_DONE, round, true);
-        for (struct gn_message m = receive(); m.freed_large != round; m = receive()) {
-            if (m.acked_bytes != known) // something new, but not what it waits for: it asks again
-                send_control(GN_CONTROL_STARVED, 0, false);
-            known = m.acked_bytes;
-        }
+        await_slots(round, known);
     }
 }
 
 // The slot that it waits for is needed for something else too (the content store files it), which takes longer than the device.
 static void a_client_that_starves_for_a_held_slot_is_told(void **state)
 {
-    static const uint8_t payload[CHUNK];
     const struct timespec moment = {.tv_nsec = 2000000};
     (void)state;
     for (uint32_t round = 1; round <= 20; round++) {
-        SEND(host_function, .stream = STREAM, .token = round);
-        send_command(GN_OP_write,
-                     &(struct gn_args_write){.stream = STREAM, .address = FAKE_MEMORY_BASE, .width_bytes = CHUNK, .rows = 1, .data_bytes = CHUNK},
-                     GN_COMMAND_PAYLOAD);
-        send_bytes(payload, CHUNK);
-        SEND(memory_alloc, .size_bytes = 1);
-        for (unsigned seen = 0; seen != 3;) {
-            struct gn_message m = receive();
-            seen |= m.kind == GN_MESSAGE_HOST ? 1 : m.kind == GN_MESSAGE_REPLY ? 2 : 0;
-        }
+        write_behind_a_host_function(round);
         int slot = GN_SMALL_SLOTS; // the lowest large one is taken first
         gn_staging_hold(w.staging, slot);
         SEND(memory_alloc, .size_bytes = 1);
@@ -454,11 +456,7 @@ static void a_client_that_starves_for_a_held_slot_is_told(void **state)
         nanosleep(&moment, NULL); // whoever waited for the copy's end has nothing more to do
         if (gn_staging_let_go(w.staging, slot))
             gn_commands_freed(&w);
-        for (struct gn_message m = receive(); m.freed_large != round; m = receive()) {
-            if (m.acked_bytes != known)
-                send_control(GN_CONTROL_STARVED, 0, false);
-            known = m.acked_bytes;
-        }
+        await_slots(round, known);
     }
 }
 
