@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a copy reaches the server, by where its ends lie:
-//   host to device    the bytes go along with the command (write); or, where something still pending at the
-//   server may change a pinned
-//                     source, the server fetches them when the stream arrives there (write_pull)
-//   device to host    the call waits for the bytes (read); or, into pinned memory, they come later
-//   (read_async) device to device  one command (copy) host to host      here, after what is in the stream
+//   host to device      the bytes go along with the command (write); or, where something still pending at the server may change a pinned source,
+//                       the server fetches them when the stream arrives there (write_pull)
+//   device to host      the call waits for the bytes (read); or, into pinned memory, they come later (read_async)
+//   device to device    one command (copy)
+//   host to host        here, after what is in the stream
 #include "interpose/copy/copy.h"
 
 #include <errno.h>
